@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled rules applied to enriched events: detections, and what they ask for. Pure: the same events in the same order
+// give the same detections. Knows neither kernel nor process tree.
+#pragma once
+#include "base/arena.h"
+#include "base/error.h"
+#include "rule/rule.h"
+#include "tiercel.pb-c.h"
+
+struct detect;        // rules, exceptions, correlation state, dedup; the engine's lock guards it
+struct detect_worker; // scratch of one thread
+
+int detect_new(struct detect **ret);
+struct detect *detect_free(struct detect *d);
+// A folder is read recursively: *.yml, without *.test.yml. Every problem is told; none stops the others.
+// Returns the number of rules in use; *ret_problems counts files refused.
+int detect_load(struct detect *d, const char *folder, void (*problem)(void *context, const struct error *e),
+                void *context, unsigned *ret_problems);
+int detect_load_exceptions(struct detect *d, const char *file, struct error *e);
+int detect_ready(struct detect *d, struct error *e); // compiles
+const struct rule_set *detect_rules(const struct detect *d);
+
+int detect_worker_new(const struct detect *d, struct detect_worker **ret);
+struct detect_worker *detect_worker_free(struct detect_worker *w);
+
+struct detect_result {
+    Tiercel__Detection **detections; // without id, time and tree: the engine adds these
+    const struct rule **rules;       // the rule of each
+    size_t n;
+    bool prevent;                    // some rule that no exception lifts asks for prevention
+    bool kill_lineage;
+    size_t decisive;                 // index of the detection that decided, when prevent
+    struct str exception;            // id of the exception that lifted one
+};
+// All detections of one enriched event. Lives in the arena. Correlations count only when `final` (an exec that is only
+// asked about at the gate is not counted yet unless it is denied).
+int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event *event, bool final,
+                 struct arena *arena, struct detect_result *ret);

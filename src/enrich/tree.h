@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process tree: who started whom, what it runs, and to which lineage it belongs. Fed by fork, exec and exit events
+// and by what /proc says at the start; asked for the acting process of every event.
+// Identity is pid + start time; the parent kept is the original one. Bounded: 131,072 processes; over it the oldest dead ones go,
+// then refusals are counted. The dead are kept 60 s for late events.
+// Owned by the engine, one thread at a time (the engine's lock).
+#pragma once
+#include "base/arena.h"
+#include "base/env.h"
+#include "base/str.h"
+#include "tiercel.pb-c.h"
+
+struct tree;
+
+int tree_new(const struct env *env, struct tree **ret);
+struct tree *tree_free(struct tree *tree);
+
+// Reads every process of env->proc_fd: state at start. Returns how many, or negative errno.
+int tree_seed(struct tree *tree);
+
+// Takes an event's consequences into the tree (fork, exec, exit) and completes the event: process, parent, lineage,
+// user name, container. Added parts live in the arena. A process that is not known is looked up in /proc once.
+int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena);
+
+// The question of the gate: what would this exec be? Completes `event` as tree_apply() would, without changing the tree:
+// event->process has the candidate image and argv, the parent is the caller's present image's parent as Sigma means
+// it (ParentImage: what runs in the caller now if it forked before, see tree.c).
+int tree_preview(struct tree *tree, Tiercel__Event *event, struct arena *arena);
+
+// From the service's main process (or init) down to this process; lives in the arena.
+size_t tree_chain(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena, Tiercel__Process ***ret);
+// All living members of its lineage: targets of a kill. Never the service's main process.
+size_t tree_lineage(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena, Tiercel__ProcessId ***ret);
+
+// Flags that the kernel's programs inherit to children; the engine writes them into the map when this changes.
+enum { TREE_SERVICE = 1 /* below a web, database ... service */, TREE_FLAGGED = 2, TREE_CONTAINED = 4, TREE_AGENT = 8 };
+// Flags of the process, to be set in the kernel on `id`; a service's main process has TREE_SERVICE as well, for its children.
+uint32_t tree_flags(struct tree *tree, const Tiercel__ProcessId *id);
+
+struct tree_stats { uint64_t processes, dead, refused, from_proc; };
+struct tree_stats tree_stats(const struct tree *tree);
