@@ -18,6 +18,13 @@ struct link_message {
 
 int link_pair(int ret[2]); // close-on-exec, non-blocking off
 // 0 or negative errno; -EAGAIN when the peer's queue is full and `wait` is false.
-int link_send(int fd, uint32_t type, const void *body, uint32_t size, const int *fds, unsigned n_fds, int wait);
-// 1 a message; 0 the peer is gone; negative errno (-EAGAIN: nothing yet). Descriptors received are the caller's.
+int link_send(int fd, uint32_t type, const void *body, uint32_t size, const int *fds,
+              unsigned n_fds, int wait);
+// 1 a message; 0 the peer is gone; negative errno (-EAGAIN: nothing yet; -EBADMSG: not one of ours). Descriptors received
+// are the caller's, close-on-exec: those it does not take out of ret->fds it closes with link_message_done().
 int link_receive(int fd, struct link_message *ret, int wait);
+void link_message_done(struct link_message *m);
+
+// The body as a type; NULL when the sizes differ.
+#define link_body(m, type)                                                                         \
+    ((m)->size == sizeof(type) ? (const type *)(const void *)(m)->body : (const type *)NULL)

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every message between roles. Typed, fixed-size, nothing to parse; a message of another size than its struct is refused.
+// Each channel has its own enum. To add one: a value here, its struct beside it, and the receiver's switch.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+// ---- parent -> role
+enum order {
+    ORDER_SETUP = 1, // struct role_setup (role.h), once, first
+    ORDER_GIVE,      // struct order_give + 1 descriptor; at the start and at any time later
+    ORDER_BEGIN,     // the rest of the start's descriptors has been given: drop privileges and work
+    ORDER_LEND_GROUP, // engine, warden: answer with TOLD_GROUP and the gate's descriptor (a copy; keep your own)
+    ORDER_DISARM, // engine: stop the gate, close its descriptor, answer TOLD_DISARMED
+    ORDER_ARM, // sensor: the engine and the warden hold the group: ask the engine for it (SENSOR_ASKS_GROUP), mark
+    ORDER_MODE,   // engine: struct order_mode
+    ORDER_RELOAD, // engine: read rules and exceptions again
+    ORDER_STATE,  // engine: struct order_state, to be journalled as an AgentState event
+    ORDER_STOP, // engine: write what is left, sync, answer TOLD_STOPPED, and return from engine_role()
+    ORDER_PIDS,       // engine, respond: struct order_pids, which processes are the agent's own
+    ORDER_MAKE_GROUP, // sensor: make the gate's group and answer with TOLD_GROUP
+};
+
+enum give {
+    GIVE_PAGE,  // memory file: struct role_page (role.h); mapped by role_start()
+    GIVE_TABLE, // memory file: the gate's table of open questions; engine, warden, guardian
+    GIVE_GROUP, // the gate: engine and warden; later again when a role is restarted or the mode changes
+    GIVE_PEER_ENGINE,  // channel to the engine: sensor, respond; a new one replaces the old one
+    GIVE_PEER_SENSOR,  // channel to the sensor: engine
+    GIVE_PEER_RESPOND, // channel to respond: engine
+    GIVE_PROBE, // ring or map of the sensor's; order_give.number says which (enum probe_fd of sensor/probe.h):
+    // engine, at the start; again, each with the same number, after the sensor was restarted
+    GIVE_SEGMENT, // journal file, append-only; order_give.number is its number: engine, after TOLD_NEXT_SEGMENT
+    GIVE_COUNT,
+};
+struct order_give {
+    uint32_t what, number;
+    uint64_t number64; // of a segment
+};
+struct order_mode {
+    uint32_t prevent; // 0: rules' prevent counts as detect
+};
+struct order_state {
+    char state[32]; // started, armed, disarmed, mode, role, journal ...
+    char reason[220];
+};
+#define ORDER_PIDS_MAX 8
+struct order_pids {
+    uint32_t n;
+    uint32_t pids[ORDER_PIDS_MAX];
+};
+
+// ---- role -> parent
+enum told {
+    TOLD_HELLO = 100, // past its exec: only now the parent sends anything
+    TOLD_READY, // sensor: programs loaded; respond, warden, guardian: at work; engine: rules loaded and, in prevent
+    // mode with the group in hand, the gate answers and its self-test passed
+    TOLD_PROBLEM, // struct told_problem: for the log and for `status`; never ends the role
+    TOLD_GROUP,   // + 1 descriptor: sensor (made) and engine, warden (lent)
+    TOLD_GATE, // engine: struct told_gate, the gate could (code 0) or could not be started, self-test included
+    TOLD_HOLDS,    // warden: answers the group it was given
+    TOLD_DISARMED, // engine
+    TOLD_PROBE, // sensor: struct order_give + 1 descriptor, to be passed to the engine as GIVE_PROBE
+    TOLD_MARKED,     // sensor: struct told_marked, answer to ORDER_ARM and after later mounts
+    TOLD_FILESYSTEM, // sensor: struct control_filesystem (link/control.h), one row of `status`
+    TOLD_MECHANISM,  // sensor: struct control_mechanism, one row
+    TOLD_NEXT_SEGMENT, // engine: struct told_segment: open segment `number` (the same number again: continue it)
+    TOLD_CUT_SEGMENT, // engine: struct told_segment: cut the newest segment to `size` bytes (torn last batch); honoured
+    // once in an engine's life and only before its first TOLD_NEXT_SEGMENT
+    TOLD_STOPPED, // engine: everything is on disk
+};
+struct told_problem {
+    uint32_t fatal; // for the reader only: the role is about to end
+    char text[508];
+};
+struct told_gate {
+    int32_t code;
+    char text[252];
+};
+struct told_marked {
+    int32_t code;
+    uint32_t guarded, skipped;
+    char text[244];
+};
+struct told_segment {
+    uint64_t number, size;
+};
+
+// ---- engine -> sensor, over GIVE_PEER_SENSOR / GIVE_PEER_ENGINE
+enum sensor_order {
+    SENSOR_LEND_GROUP =
+        200, // + 1 descriptor: answer to SENSOR_ASKS_GROUP; the sensor closes it after the mark calls
+    SENSOR_FLAGS,         // struct sensor_flags: a process's inherited flags in the kernel
+    SENSOR_DENY_ADDRESS,  // struct sensor_address
+    SENSOR_ALLOW_ADDRESS, // undoes it
+    SENSOR_MOUNTS, // an exec came from a device that is not guarded: look at the mounts again
+};
+struct sensor_flags {
+    uint32_t pid, flags;
+    uint64_t start_ns; // CLOCK_BOOTTIME; compared in 10 ms steps
+};
+struct sensor_address {
+    uint8_t address[16]; // IPv4: the first four
+    uint32_t family;     // AF_INET, AF_INET6
+    uint32_t prefix;     // bits
+};
+// ---- sensor -> engine
+enum sensor_told {
+    SENSOR_ASKS_GROUP = 300, // answer with SENSOR_LEND_GROUP
+};
+
+// ---- engine -> respond, over GIVE_PEER_RESPOND / GIVE_PEER_ENGINE. Journalled by the engine before it is sent.
+enum respond_order {
+    RESPOND_KILL = 400, // struct respond_kill_order
+};
+enum respond_reason {
+    RESPOND_RULE = 1,
+    RESPOND_HASH_DIFFERS,
+    RESPOND_LATE,
+    RESPOND_UNREADABLE,
+    RESPOND_OPERATOR
+};
+#define RESPOND_TARGETS_MAX 200 // a larger lineage takes several orders
+struct respond_kill_order {
+    uint64_t order;     // the engine's number for it, repeated in the answer
+    uint64_t detection; // id
+    uint32_t reason;    // enum respond_reason
+    uint32_t n;
+    struct {
+        uint32_t pid, unused;
+        uint64_t start_ns;
+    } targets[RESPOND_TARGETS_MAX];
+};
+// ---- respond -> engine
+enum respond_told {
+    RESPOND_DONE = 500, // struct respond_done
+};
+struct respond_done {
+    uint64_t order;
+    uint32_t killed, gone, refused; // refused: another process has the pid, or a protected one
+    int32_t code;                   // the last negative errno, 0 when none
+};
