@@ -38,6 +38,8 @@ static int connect_failed(const char *path, int r, struct error *e)
 static int read_reply(int fd, struct control_reply *ret, struct error *e)
 {
     ssize_t n = recv(fd, ret, sizeof(*ret), 0);
+    if (n < 0 && errno == ECONNRESET) // told once, before what it sent ahead of closing
+        n = recv(fd, ret, sizeof(*ret), 0);
     if (n < 0) {
         int r = errno == EAGAIN ? -ETIMEDOUT : -errno;
         return error_set(e, r, "the agent did not answer: %s", strerror(-r));
