@@ -28,10 +28,17 @@ enum give {
     GIVE_PEER_ENGINE,  // channel to the engine: sensor, respond; a new one replaces the old one
     GIVE_PEER_SENSOR,  // channel to the sensor: engine
     GIVE_PEER_RESPOND, // channel to respond: engine
-    GIVE_PROBE, // ring or map of the sensor's; order_give.number says which (enum probe_fd of sensor/probe.h):
-    // engine, at the start; again, each with the same number, after the sensor was restarted
+    GIVE_PROBE, // ring or map of the sensor's; order_give.number says which (enum give_probe): engine, at the start;
+    // again, each with the same number, after the sensor was restarted
     GIVE_SEGMENT, // journal file, append-only; order_give.number is its number: engine, after TOLD_NEXT_SEGMENT
     GIVE_COUNT,
+};
+enum give_probe { // the members of struct probe_fds that the engine uses
+    GIVE_PROBE_STRUCTURAL,
+    GIVE_PROBE_BULK,
+    GIVE_PROBE_JUDGED,
+    GIVE_PROBE_COUNTERS,
+    GIVE_PROBE_COUNT
 };
 struct order_give {
     uint32_t what, number;

@@ -60,6 +60,11 @@ struct role_context {
 // Each returns the exit status. ROLE_EXIT_AGAIN: "start me again, nothing is wrong" (not counted as a failure).
 #define ROLE_EXIT_AGAIN 75
 int engine_role(struct role_context *context);
+// role_start() calls this after the descriptors of the start were given and before privileges are dropped: the gate's
+// self-test needs a child that was started before (gate_probe_start()), and the table's mapping and gate_hold() need
+// CAP_SYS_NICE and CAP_IPC_LOCK. The engine marks that child's file itself: an inode mark needs no capability, only the
+// fanotify_mark system call. 0 or negative errno, which ends the role.
+int engine_prepare(struct role_context *context);
 int sensor_role(struct role_context *context);
 int warden_role(struct role_context *context);
 int respond_role(struct role_context *context);
