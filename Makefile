@@ -1,7 +1,50 @@
-# The verbs. `make help` says what each does.
-BUILD ?= build
-.PHONY: all setup
-all: setup
-	@ninja -C $(BUILD)/release
-setup:
-	@test -d $(BUILD)/release || meson setup $(BUILD)/release >/dev/null
+# The verbs. Each asks nothing and can be repeated; `make help` says what each does.
+BUILD := build/release
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: all run demo test bench check clean install help root
+.NOTPARALLEL:
+
+all: ## build the programs (build/release/src/tiercel and tierceld)
+	@tools/install-packages build
+	@tools/configure $(BUILD)
+	@ninja -C $(BUILD) --quiet
+
+run: root all ## protect this machine until Ctrl-C, which leaves nothing behind (root)
+	@exec $(BUILD)/src/tiercel run
+
+demo: root ## attack a small web server on 127.0.0.1 with and without protection (root)
+	@tools/install-packages build demo
+	@$(MAKE) -s all
+	@exec demo/run
+
+test: root ## every check and test: unit, fuzz, kernel, virtual machines; about 40 minutes (root)
+	@tools/test-all
+
+bench: root all ## what protection costs this machine: workloads with and without the agent (root)
+	@exec tests/bench/run
+
+check: ## the fast part of the tests: layers, format, build, clang-tidy, unit tests
+	@tools/install-packages build test
+	@tools/check-layers
+	@tools/check-format
+	@tools/configure $(BUILD)
+	@ninja -C $(BUILD) --quiet
+	@tools/check-tidy
+	@meson test -C $(BUILD) --no-rebuild --suite unit --quiet
+
+install: all ## install below DESTDIR and PREFIX (default /usr/local); starts nothing
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+
+clean: ## remove what was built, downloaded kernels included
+	@rm -rf build
+
+help: ## say what each verb does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+root:
+	@test "$$(id -u)" = 0 || { \
+		echo "This needs root: it loads programs into the kernel and asks it about every program start." >&2; \
+		echo "Try: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
