@@ -66,9 +66,15 @@ int journal_list(int folder_fd, uint64_t **ret_numbers, size_t *ret_n); // ascen
 // set when older files are gone, so that the first batch's previous hash had to be taken as given. -EBADMSG damaged,
 // torn, out of order; -ENOENT a file is missing in the middle.
 int journal_verify(int folder_fd, uint64_t *ret_batches, struct error *e);
-// Where a restarted agent goes on: reads the last segment, cuts a torn tail from it (ret_cut bytes) and gives the chain's
-// state. *ret_number is the file to append to (create it where it is not there yet). 0; 1: there is damage with good
-// batches behind it, which is left as it is for whoever looks into it: *ret_number is then a new file and e says
-// where the damage is.
-int journal_recover(int folder_fd, uint64_t *ret_number, uint8_t ret_last[32], uint64_t *ret_sequence,
-                    uint64_t *ret_cut, struct error *e);
+// Where a restarted agent goes on. Changes nothing: the engine may not open for writing, the parent cuts for it.
+struct journal_end {
+    uint64_t number;   // the file to append to; 1 where there is none yet
+    uint64_t size;     // of that file up to the end of its last good batch: cut it here
+    uint64_t torn;     // bytes behind that, of a batch that was being written when the writer died
+    uint64_t sequence; // of the next batch
+    uint64_t to_ns;    // of the last good batch
+    uint8_t last[32];  // its hash
+};
+// 0; 1: there is damage with good batches behind it, which is left as it is for whoever looks into it: number is then a
+// new file and e says where the damage is.
+int journal_end(int folder_fd, struct journal_end *ret, struct error *e);
