@@ -17,6 +17,7 @@ struct detect *detect_free(struct detect *d);
 int detect_load(struct detect *d, const char *folder, void (*problem)(void *context, const struct error *e),
                 void *context, unsigned *ret_problems);
 int detect_load_exceptions(struct detect *d, const char *file, struct error *e);
+uint64_t detect_exceptions(const struct detect *d); // in force now
 int detect_ready(struct detect *d, struct error *e); // compiles
 const struct rule_set *detect_rules(const struct detect *d);
 

@@ -32,6 +32,9 @@ size_t tree_chain(struct tree *tree, const Tiercel__ProcessId *id, struct arena 
 // All living members of its lineage: targets of a kill. Never the service's main process.
 size_t tree_lineage(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena, Tiercel__ProcessId ***ret);
 
+// The living process with this pid, its id filled in; false when there is none.
+bool tree_find(struct tree *tree, uint32_t pid, Tiercel__ProcessId *ret);
+
 // Flags that the kernel's programs inherit to children; the engine writes them into the map when this changes.
 enum { TREE_SERVICE = 1 /* below a web, database ... service */, TREE_FLAGGED = 2, TREE_CONTAINED = 4, TREE_AGENT = 8 };
 // Flags of the process, to be set in the kernel on `id`; a service's main process has TREE_SERVICE as well, for its children.
