@@ -29,6 +29,43 @@ enum leaf_kind leaf_kind(const ProtobufCFieldDescriptor *field)
     return named(field, hashes) ? LEAF_HEX : LEAF_PLAIN;
 }
 
+size_t leaf_element_size(const ProtobufCFieldDescriptor *field)
+{
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    case PROTOBUF_C_TYPE_ENUM:
+        return sizeof(int);
+    default:
+        return sizeof(void *);
+    }
+}
+
+// RFC 3629: no surrogates, no overlong forms, at most U+10FFFF.
+size_t leaf_utf8(struct str s, uint32_t *ret)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const uint8_t *p = (const uint8_t *)s.p;
+    size_t length = p[0] < 0x80   ? 1
+                    : p[0] < 0xc2 ? 0
+                    : p[0] < 0xe0 ? 2
+                    : p[0] < 0xf0 ? 3
+                    : p[0] < 0xf5 ? 4
+                                  : 0;
+    if (length == 0 || length > s.n)
+        return 0;
+    uint32_t c = length == 1 ? p[0] : p[0] & (0xffu >> (length + 1));
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    *ret = c;
+    return length;
+}
+
 size_t leaf_print_u64(uint64_t value, char ret[LEAF_TEXT_MAX])
 {
     char reversed[20];

@@ -16,6 +16,11 @@ enum leaf_kind {
 
 enum leaf_kind leaf_kind(const ProtobufCFieldDescriptor *field);
 
+// Bytes that one element of a repeated field takes in memory. The schema repeats bytes, enums, strings and messages.
+size_t leaf_element_size(const ProtobufCFieldDescriptor *field);
+// Bytes of the UTF-8 sequence that s (not empty) begins with, or 0 where it begins with none; its code point.
+size_t leaf_utf8(struct str s, uint32_t *ret);
+
 // Each returns the bytes written; none writes a NUL.
 size_t leaf_print_u64(uint64_t value, char ret[LEAF_TEXT_MAX]);
 size_t leaf_print_time(uint64_t ns, char ret[LEAF_TEXT_MAX]);
