@@ -16,12 +16,13 @@
 struct segment_info { // the clear header
     uint64_t sequence;
     uint64_t from_ns, to_ns; // of all that is in it; 0 and 0 when nothing has a time
-    uint64_t kinds;          // bit k: it has events of kind number k of schema/tiercel.proto (k below 64)
+    uint64_t kinds; // bit k: it has events of kind number k of schema/tiercel.proto (k below 64)
     uint8_t host[16];
     uint32_t n_events, n_detections, n_verdicts, n_losses;
     uint32_t packed, compressed; // bytes
     uint8_t previous[32];        // hash of the batch before; zero in the first ever
-    uint8_t hash[32]; // SHA-256 over header and body of this one; zero in `skip`, which comes before the body is read
+    uint8_t hash
+        [32]; // SHA-256 over header and body of this one; zero in `skip`, which comes before the body is read
 };
 
 struct segment_work; // buffers and zstd's state
@@ -37,7 +38,8 @@ struct segment_writer {
 
 // Continue a chain: `last` and `sequence` come from the segment before (zero and 0 for the first ever). Needs the system
 // calls fstat, write, ftruncate and fdatasync, and memory. On failure the descriptor stays the caller's.
-int segment_writer_init(struct segment_writer *w, int fd, const uint8_t last[32], uint64_t sequence);
+int segment_writer_init(struct segment_writer *w, int fd, const uint8_t last[32],
+                        uint64_t sequence);
 void segment_writer_done(struct segment_writer *w);
 // Sets batch->sequence, and its time range where it has none. Written with one call; durable after segment_sync().
 // 0; -E2BIG over SEGMENT_BATCH_LIMIT; -ENOSPC and others from write(2): then the file is cut back to where it was;
@@ -60,7 +62,7 @@ uint64_t segment_offset(const struct segment_reader *r); // end of the last good
 
 // ---- Journal folder: files "%012llu.seg", numbered without gaps from 1. The oldest may have been deleted.
 
-size_t journal_name(uint64_t number, char ret[32]); // its length
+size_t journal_name(uint64_t number, char ret[32]);                     // its length
 int journal_list(int folder_fd, uint64_t **ret_numbers, size_t *ret_n); // ascending; free() it
 // Walks a whole folder and proves the chain; names the first broken place in e. 0 proven; then e->what (with code 0) is
 // set when older files are gone, so that the first batch's previous hash had to be taken as given. -EBADMSG damaged,
