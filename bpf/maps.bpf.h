@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The maps that the programs share (the loader gives those of process.bpf.c to connect.bpf.c), and sending to a ring.
+#pragma once
+#include "record.h"
+#include "tiercel_kernel.h"
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, RING_STRUCTURAL_BYTES);
+} structural SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, RING_BULK_BYTES);
+} bulk SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct exec_config);
+} config SEC(".maps");
+
+struct
+{ // one row per CPU, so that no capability is needed to read it (a per-CPU map cannot be mapped)
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1); // the loader sets the number of CPUs
+    __type(key, u32);
+    __type(value, struct counters);
+} counters SEC(".maps");
+
+// Keyed by thread group, not kept in task storage: an exec by a thread that is not the leader ends the leader's task
+// and its storage with it, and cgroup programs cannot read task storage on 6.1. Emptied at fork and exit.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 131072);
+    __type(key, u32);
+    __type(value, u32);
+} flags SEC(".maps");
+
+static __always_inline struct counters *counters_row(void)
+{
+    u32 cpu = bpf_get_smp_processor_id();
+    return bpf_map_lookup_elem(&counters, &cpu);
+}
+
+#define COUNT(field)                                                                               \
+    do {                                                                                           \
+        struct counters *row_ = counters_row();                                                    \
+        if (row_)                                                                                  \
+            __sync_fetch_and_add(&row_->field, 1);                                                 \
+    } while (0)
+
+// Waking the reader for every record costs more than everything else together: it polls. It is woken when the ring is
+// half full, or where the record must be judged at once.
+static __always_inline u64 wakeup(void *ring, u32 size, bool at_once)
+{
+    if (at_once || bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > size / 2)
+        return BPF_RB_FORCE_WAKEUP;
+    return BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline u32 flags_of(u32 tgid)
+{
+    u32 *value = bpf_map_lookup_elem(&flags, &tgid);
+    return value ? *value : 0;
+}

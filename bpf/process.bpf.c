@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Processes: their start, what they run, their end. The exec itself is in exec.bpf.h.
+#include "exec.bpf.h"
+
+static __always_inline void describe(struct record *r, u16 kind, u32 bytes,
+                                     struct task_struct *task)
+{
+    r->bytes = bytes;
+    r->kind = kind;
+    r->parts = 0;
+    r->time = bpf_ktime_get_boot_ns();
+    r->pid = task->tgid;
+    r->tid = task->pid;
+    r->start = task->group_leader->start_boottime;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+    u32 pid = child->pid, parent_pid = parent->tgid, inherited;
+    struct record_fork *f;
+
+    if (child->tgid != child->pid)
+        return 0;
+    inherited = flags_of(parent_pid);
+    if (inherited) {
+        if (bpf_map_update_elem(&flags, &pid, &inherited, BPF_ANY))
+            COUNT(flags_full);
+    } else if (flags_of(pid)) { // set for a process of this number after it had gone
+        bpf_map_delete_elem(&flags, &pid);
+    }
+
+    f = bpf_ringbuf_reserve(&structural, sizeof *f, 0);
+    if (!f) {
+        COUNT(lost[COUNT_FORK]);
+        return 0;
+    }
+    describe(&f->r, RECORD_FORK, sizeof *f, parent);
+    f->child_pid = pid;
+    f->child_start = child->start_boottime;
+    f->lineage_flags = inherited;
+    bpf_ringbuf_submit(f, wakeup(&structural, RING_STRUCTURAL_BYTES, false));
+    COUNT(sent[COUNT_FORK]);
+    return 0;
+}
+
+struct exited {
+    u64 start;
+    u32 pid, reserved;
+};
+
+// Two threads that exit at the same time may both find that nobody lives: the first to put its group here reports.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1024);
+    __type(key, struct exited);
+    __type(value, u8);
+} exited SEC(".maps");
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+    struct signal_struct *group = task->signal;
+    u32 pid = task->tgid, tid = task->pid;
+    struct record_exit *x;
+
+    if (bpf_map_lookup_elem(&judged, &tid))
+        bpf_map_delete_elem(&judged, &tid);
+    if (group->live.counter)
+        return 0;
+    if (group->nr_threads > 1) {
+        struct exited key = {.start = task->group_leader->start_boottime, .pid = pid};
+        u8 one = 1;
+        if (bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) == -17 /* EEXIST */)
+            return 0;
+    }
+    if (flags_of(pid))
+        bpf_map_delete_elem(&flags, &pid);
+
+    x = bpf_ringbuf_reserve(&structural, sizeof *x, 0);
+    if (!x) {
+        COUNT(lost[COUNT_EXIT]);
+        return 0;
+    }
+    describe(&x->r, RECORD_EXIT, sizeof *x, task);
+    x->status =
+        group->flags & SIGNAL_GROUP_EXIT ? group->group_exit_code : task->group_leader->exit_code;
+    x->reserved = 0;
+    bpf_ringbuf_submit(x, wakeup(&structural, RING_STRUCTURAL_BYTES, false));
+    COUNT(sent[COUNT_EXIT]);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+    struct scratch *s = scratch_get();
+    struct record_exec *x;
+    u32 bytes;
+    bool at_once;
+
+    if (!s)
+        return 0;
+    x = (struct record_exec *)s->record;
+    describe(&x->r, RECORD_EXEC, 0, task);
+    s->at = sizeof *x;
+    s->parts = 0;
+    exec_describe(s, x, task, old_pid, bprm);
+    exec_parts(s, x, task, bprm);
+    at_once = exec_check(s, x, task, old_pid, bprm);
+
+    bytes = s->at;
+    x->r.bytes = bytes;
+    x->r.parts = s->parts;
+    if (bytes > RECORD_BYTES ||
+        bpf_ringbuf_output(&structural, s->record, bytes,
+                           wakeup(&structural, RING_STRUCTURAL_BYTES, at_once))) {
+        COUNT(lost[COUNT_EXEC]);
+        return 0;
+    }
+    COUNT(sent[COUNT_EXEC]);
+    return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
