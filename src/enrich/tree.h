@@ -22,23 +22,34 @@ int tree_seed(struct tree *tree);
 // user name, container. Added parts live in the arena. A process that is not known is looked up in /proc once.
 int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena);
 
-// The question of the gate: what would this exec be? Completes `event` as tree_apply() would, without changing the tree:
-// event->process has the candidate image and argv, the parent is the caller's present image's parent as Sigma means
-// it (ParentImage: what runs in the caller now if it forked before, see tree.c).
+// The question of the gate: what would this exec be? Completes `event` as tree_apply() will complete the exec event that
+// follows, without changing the tree. event->process has id (the caller), image and argv; the parent becomes the caller's
+// creator with what that runs now (tree.c says why). Credentials, directory and descriptors 0-2, where absent, are read
+// from /proc: the caller stands still. Feed the fork events that are in the ring before asking, or a caller whose parent
+// has ended is known by its control group only.
 int tree_preview(struct tree *tree, Tiercel__Event *event, struct arena *arena);
 
 // From the service's main process (or init) down to this process; lives in the arena.
-size_t tree_chain(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena, Tiercel__Process ***ret);
+size_t tree_chain(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena,
+                  Tiercel__Process ***ret);
 // All living members of its lineage: targets of a kill. Never the service's main process.
-size_t tree_lineage(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena, Tiercel__ProcessId ***ret);
+size_t tree_lineage(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena,
+                    Tiercel__ProcessId ***ret);
 
 // The living process with this pid, its id filled in; false when there is none.
 bool tree_find(struct tree *tree, uint32_t pid, Tiercel__ProcessId *ret);
 
 // Flags that the kernel's programs inherit to children; the engine writes them into the map when this changes.
-enum { TREE_SERVICE = 1 /* below a web, database ... service */, TREE_FLAGGED = 2, TREE_CONTAINED = 4, TREE_AGENT = 8 };
+enum {
+    TREE_SERVICE = 1 /* below a web, database ... service */,
+    TREE_FLAGGED = 2,
+    TREE_CONTAINED = 4,
+    TREE_AGENT = 8
+};
 // Flags of the process, to be set in the kernel on `id`; a service's main process has TREE_SERVICE as well, for its children.
 uint32_t tree_flags(struct tree *tree, const Tiercel__ProcessId *id);
 
-struct tree_stats { uint64_t processes, dead, refused, from_proc; };
+struct tree_stats {
+    uint64_t processes, dead, refused, from_proc;
+};
 struct tree_stats tree_stats(const struct tree *tree);
