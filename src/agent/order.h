@@ -13,12 +13,13 @@ enum order {
     ORDER_LEND_GROUP, // engine, warden: answer with TOLD_GROUP and the gate's descriptor (a copy; keep your own)
     ORDER_DISARM, // engine: stop the gate, close its descriptor, answer TOLD_DISARMED
     ORDER_ARM, // sensor: the engine and the warden hold the group: ask the engine for it (SENSOR_ASKS_GROUP), mark
-    ORDER_MODE,   // engine: struct order_mode
+    ORDER_MODE,   // engine, sensor: struct order_mode
     ORDER_RELOAD, // engine: read rules and exceptions again
     ORDER_STATE,  // engine: struct order_state, to be journalled as an AgentState event
     ORDER_STOP, // engine: write what is left, sync, answer TOLD_STOPPED, and return from engine_role()
-    ORDER_PIDS,       // engine, respond: struct order_pids, which processes are the agent's own
+    ORDER_PIDS,       // engine, respond, sensor: struct order_pids, which processes are the agent's own
     ORDER_MAKE_GROUP, // sensor: make the gate's group and answer with TOLD_GROUP
+    ORDER_NO_SEGMENT, // engine: struct order_no_segment, instead of GIVE_SEGMENT: count the loss, ask again later
 };
 
 enum give {
@@ -50,6 +51,11 @@ struct order_mode {
 struct order_state {
     char state[32]; // started, armed, disarmed, mode, role, journal ...
     char reason[220];
+};
+struct order_no_segment {
+    uint64_t number;
+    int32_t code; // -ENOSPC: the disk is full
+    uint32_t unused;
 };
 #define ORDER_PIDS_MAX 8
 struct order_pids {
