@@ -120,6 +120,23 @@ static void ignore_signals(void)
         signal(ignored[i], SIG_IGN);
 }
 
+// What needs the privileges that are about to go.
+static int prepare(struct role_context *context)
+{
+    struct error e = {0};
+    int r = 0;
+    if (context->given[GIVE_TABLE] >= 0)
+        r = gate_table_map(context->given[GIVE_TABLE], &context->table);
+    if (r == 0 && role_spec(context->role)->holds_gate && context->table)
+        r = gate_hold(context->table, context->role == ROLE_ENGINE ? GATE_HOLDER_ENGINE : GATE_HOLDER_WARDEN);
+    if (r == 0 && context->role == ROLE_ENGINE && context->setup.prevent) {
+        r = gate_probe_start(context->setup.program, &context->probe, &e);
+        if (r < 0)
+            role_problem(context, "%s; %s", e.what, e.way_out);
+    }
+    return r;
+}
+
 static int enter(struct role_context *context)
 {
     struct os_sandbox sandbox = role_sandbox(context->role, &context->setup);
@@ -158,8 +175,7 @@ int role_main(const char *name)
         fprintf(stderr, "tierceld: role %s is started by the agent itself, not by hand (%s)\n", name, strerror(-r));
         return 2;
     }
-    r = enter(&context);
-    if (r < 0)
+    if (prepare(&context) < 0 || enter(&context) < 0)
         return 1;
     role_beat(&context);
     return roles[context.role].run(&context);

@@ -8,6 +8,7 @@
 #include "agent/order.h"
 #include "link/control.h"
 #include "link/link.h"
+#include "sensor/gate.h"
 #include <stdatomic.h>
 
 enum role {
@@ -34,6 +35,7 @@ struct role_setup {   // the parent read the configuration; nobody else does
     uint32_t n_deny, n_folders;
     struct sensor_address deny[ROLE_DENY_MAX];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
+    char program[ROLE_PATH]; // the self-test of the gate runs it (and is refused)
     char folders
         [ROLE_FOLDERS]; // protected folders, n_folders strings one after another, each with its NUL
 };
@@ -52,6 +54,8 @@ struct role_context {
     int parent; // the channel
     struct role_setup setup;
     struct role_page *page;
+    struct gate_table *table;    // sensor, engine, warden, guardian
+    struct gate_probe probe;     // engine in prevent mode: the child of gate_self_test(), made before the privileges went
     int given[GIVE_COUNT];       // latest of each kind, -1 where nothing was given; owned
     int probes[ROLE_PROBES_MAX]; // GIVE_PROBE by its number, -1 where not given; owned
     struct order_pids pids;      // latest ORDER_PIDS

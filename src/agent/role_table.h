@@ -11,7 +11,7 @@
 
 struct role_spec {
     struct os_sandbox sandbox;
-    bool holds_gate; // its silence is judged sooner
+    bool holds_gate; // gate_hold() before the privileges go; its silence is judged sooner
 };
 const struct role_spec *role_spec(enum role role);
 

@@ -49,7 +49,7 @@ static int allow_memory(scmp_filter_ctx filter, bool executable)
 }
 
 #define WRITES (O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY) | O_APPEND)
-static int allow_reading(scmp_filter_ctx filter)
+static int allow_reading(scmp_filter_ctx filter, bool how)
 {
     static const int looks[] = {SCMP_SYS(newfstatat), SCMP_SYS(stat),       SCMP_SYS(lstat),  SCMP_SYS(statx),
                                 SCMP_SYS(statfs),     SCMP_SYS(fstatfs),    SCMP_SYS(readlink), SCMP_SYS(readlinkat),
@@ -61,7 +61,8 @@ static int allow_reading(scmp_filter_ctx filter)
     if (r == 0)
         r = ALLOW_IF(open, ARGUMENT(1, WRITES, O_RDONLY));
     // The arguments of openat2 are behind a pointer: nothing that a filter could look at.
-    return r < 0 ? r : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0);
+    uint32_t answer = how ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS);
+    return r < 0 ? r : seccomp_rule_add(filter, answer, SCMP_SYS(openat2), 0);
 }
 
 static int allow_threads(scmp_filter_ctx filter)
@@ -88,14 +89,14 @@ static int build(scmp_filter_ctx filter, unsigned allow, const int *calls)
         r = ALLOW_IF(prctl, SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME));
     if (r == 0) // the names of anonymous memory; glibc and sanitizers ask
         r = ALLOW_IF(prctl, SCMP_A0_32(SCMP_CMP_EQ, PR_SET_VMA));
-    if (r == 0) // asking for a limit, not setting one
-        r = ALLOW_IF(prlimit64, SCMP_A2_64(SCMP_CMP_EQ, 0));
+    if (r == 0) // its own limits, within the hard ones
+        r = ALLOW_IF(prlimit64, SCMP_A0_32(SCMP_CMP_EQ, 0));
     if (r == 0)
         r = allow_list(filter, always);
     if (r == 0)
         r = allow_memory(filter, allow & OS_EXECUTABLE_MEMORY);
     if (r == 0 && allow & OS_OPEN_READ)
-        r = allow_reading(filter);
+        r = allow_reading(filter, allow & OS_OPEN_HOW);
     if (r == 0 && allow & OS_THREADS)
         r = allow_threads(filter);
     if (r == 0 && allow & OS_BPF)
