@@ -17,14 +17,14 @@ enum order {
     ORDER_RELOAD, // engine: read rules and exceptions again
     ORDER_STATE,  // engine: struct order_state, to be journalled as an AgentState event
     ORDER_STOP, // engine: write what is left, sync, answer TOLD_STOPPED, and return from engine_role()
-    ORDER_PIDS,       // engine, respond, sensor: struct order_pids, which processes are the agent's own
+    ORDER_PIDS, // engine, respond, sensor: struct order_pids, which processes are the agent's own
     ORDER_MAKE_GROUP, // sensor: make the gate's group and answer with TOLD_GROUP
     ORDER_NO_SEGMENT, // engine: struct order_no_segment, instead of GIVE_SEGMENT: count the loss, ask again later
 };
 
 enum give {
-    GIVE_PAGE,  // memory file: struct role_page (role.h); mapped by role_start()
-    GIVE_TABLE, // memory file: the gate's table of open questions; engine, warden, guardian
+    GIVE_PAGE,  // memory file: struct role_page (role.h); mapped by role_main()
+    GIVE_TABLE, // memory file: the gate's table of open questions; sensor, engine, warden, guardian
     GIVE_GROUP, // the gate: engine and warden; later again when a role is restarted or the mode changes
     GIVE_PEER_ENGINE,  // channel to the engine: sensor, respond; a new one replaces the old one
     GIVE_PEER_SENSOR,  // channel to the sensor: engine
@@ -106,7 +106,12 @@ enum sensor_order {
     SENSOR_FLAGS,         // struct sensor_flags: a process's inherited flags in the kernel
     SENSOR_DENY_ADDRESS,  // struct sensor_address
     SENSOR_ALLOW_ADDRESS, // undoes it
-    SENSOR_MOUNTS, // an exec came from a device that is not guarded: look at the mounts again
+    SENSOR_MOUNTS, // an exec came from a device that is not guarded: look at the mounts again. With struct
+    // sensor_device: it was this process's, which may see mounts that the sensor does not
+};
+struct sensor_device {
+    uint32_t pid, unused;
+    uint64_t device; // stat's st_dev
 };
 struct sensor_flags {
     uint32_t pid, flags;

@@ -16,12 +16,9 @@ static const struct {
     const char *name;
     int (*run)(struct role_context *context);
 } roles[ROLE_COUNT] = {
-    [ROLE_PARENT] = {"parent", NULL},
-    [ROLE_SENSOR] = {"sensor", sensor_role},
-    [ROLE_ENGINE] = {"engine", engine_role},
-    [ROLE_WARDEN] = {"warden", warden_role},
-    [ROLE_RESPOND] = {"respond", respond_role},
-    [ROLE_GUARDIAN] = {"guardian", guardian_role},
+    [ROLE_PARENT] = {"parent", NULL},           [ROLE_SENSOR] = {"sensor", sensor_role},
+    [ROLE_ENGINE] = {"engine", engine_role},    [ROLE_WARDEN] = {"warden", warden_role},
+    [ROLE_RESPOND] = {"respond", respond_role}, [ROLE_GUARDIAN] = {"guardian", guardian_role},
 };
 
 const char *role_name(enum role role)
@@ -66,7 +63,8 @@ static int take_given(struct role_context *context, struct link_message *m)
         return -EBADMSG;
     }
     m->n_fds = 0;
-    replace(give->what == GIVE_PROBE ? &context->probes[give->number] : &context->given[give->what], m->fds[0]);
+    replace(give->what == GIVE_PROBE ? &context->probes[give->number] : &context->given[give->what],
+            m->fds[0]);
     return 1;
 }
 
@@ -96,7 +94,8 @@ static int collect(struct role_context *context)
     while (r >= 0 && (r = role_receive(context, &m, 1)) == 1) {
         if (m.type == ORDER_BEGIN)
             return setup && context->page ? 0 : -EPROTO;
-        const struct role_setup *got = m.type == ORDER_SETUP ? link_body(&m, struct role_setup) : NULL;
+        const struct role_setup *got =
+            m.type == ORDER_SETUP ? link_body(&m, struct role_setup) : NULL;
         if (got) {
             context->setup = *got;
             setup = true;
@@ -115,7 +114,8 @@ static int collect(struct role_context *context)
 // The parent speaks over the channel; signals from a terminal or a service manager are its business.
 static void ignore_signals(void)
 {
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP};
+    static const int ignored[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
+                                  SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP};
     for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
         signal(ignored[i], SIG_IGN);
 }
@@ -123,27 +123,27 @@ static void ignore_signals(void)
 // What needs the privileges that are about to go.
 static int prepare(struct role_context *context)
 {
-    struct error e = {0};
     int r = 0;
+    if (context->role == ROLE_ENGINE) // maps the table itself
+        return engine_prepare(context);
     if (context->given[GIVE_TABLE] >= 0)
         r = gate_table_map(context->given[GIVE_TABLE], &context->table);
-    if (r == 0 && role_spec(context->role)->holds_gate && context->table)
-        r = gate_hold(context->table, context->role == ROLE_ENGINE ? GATE_HOLDER_ENGINE : GATE_HOLDER_WARDEN);
-    if (r == 0 && context->role == ROLE_ENGINE && context->setup.prevent) {
-        r = gate_probe_start(context->setup.program, &context->probe, &e);
-        if (r < 0)
-            role_problem(context, "%s; %s", e.what, e.way_out);
-    }
-    return r;
+    if (r < 0 || context->role == ROLE_RESPOND)
+        return r;
+    if (!context->table)
+        return -EPROTO;
+    return context->role == ROLE_WARDEN   ? warden_prepare(context)
+           : context->role == ROLE_SENSOR ? sensor_prepare(context)
+                                          : 0;
 }
 
 static int enter(struct role_context *context)
 {
-    struct os_sandbox sandbox = role_sandbox(context->role, &context->setup);
+    const struct os_sandbox *sandbox = &role_spec(context->role)->sandbox;
     struct error e = {0};
     char weaker[160];
     pid_t parent = getppid();
-    int r = os_sandbox_enter(&sandbox, weaker, &e);
+    int r = os_sandbox_enter(sandbox, weaker, &e);
     if (r < 0) {
         role_problem(context, "%s; %s", e.what, e.way_out);
         return r;
@@ -151,7 +151,7 @@ static int enter(struct role_context *context)
     if (getppid() != parent) // it died before the kernel was told to end us with it
         return -EPIPE;
     if (weaker[0])
-        role_problem(context, "%s runs with less: %s", sandbox.name, weaker);
+        role_problem(context, "%s runs with less: %s", sandbox->name, weaker);
     return 0;
 }
 
@@ -172,7 +172,8 @@ int role_main(const char *name)
     ignore_signals();
     int r = collect(&context);
     if (r < 0) {
-        fprintf(stderr, "tierceld: role %s is started by the agent itself, not by hand (%s)\n", name, strerror(-r));
+        fprintf(stderr, "tierceld: role %s is started by the agent itself, not by hand (%s)\n",
+                name, strerror(-r));
         return 2;
     }
     if (prepare(&context) < 0 || enter(&context) < 0)

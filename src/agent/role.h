@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A role is this same program, executed again as `tierceld -x ROLE` with its channel to the parent on descriptor 3, its
 // own uid, capabilities and system calls (sandbox table: role_table.c; asserted by tests/kernel/test_roles.c).
-// Start: the role says TOLD_HELLO, gets ORDER_SETUP, descriptors, ORDER_BEGIN, drops its privileges (role_start() does all
+// Start: the role says TOLD_HELLO, gets ORDER_SETUP, descriptors, ORDER_BEGIN, drops its privileges (role_main() does all
 // this), works, and ends when its channel closes. It must not outlive the parent: the kernel kills it then.
 // To add a role: a value of enum role, a line in role_table.c, its function.
 #pragma once
@@ -35,7 +35,6 @@ struct role_setup {   // the parent read the configuration; nobody else does
     uint32_t n_deny, n_folders;
     struct sensor_address deny[ROLE_DENY_MAX];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
-    char program[ROLE_PATH]; // the self-test of the gate runs it (and is refused)
     char folders
         [ROLE_FOLDERS]; // protected folders, n_folders strings one after another, each with its NUL
 };
@@ -54,8 +53,7 @@ struct role_context {
     int parent; // the channel
     struct role_setup setup;
     struct role_page *page;
-    struct gate_table *table;    // sensor, engine, warden, guardian
-    struct gate_probe probe;     // engine in prevent mode: the child of gate_self_test(), made before the privileges went
+    struct gate_table *table;    // sensor, warden, guardian (the engine maps it itself)
     int given[GIVE_COUNT];       // latest of each kind, -1 where nothing was given; owned
     int probes[ROLE_PROBES_MAX]; // GIVE_PROBE by its number, -1 where not given; owned
     struct order_pids pids;      // latest ORDER_PIDS
@@ -64,12 +62,15 @@ struct role_context {
 // Each returns the exit status. ROLE_EXIT_AGAIN: "start me again, nothing is wrong" (not counted as a failure).
 #define ROLE_EXIT_AGAIN 75
 int engine_role(struct role_context *context);
-// role_start() calls this after the descriptors of the start were given and before privileges are dropped: the gate's
+// role_main() calls this after the descriptors of the start were given and before privileges are dropped: the gate's
 // self-test needs a child that was started before (gate_probe_start()), and the table's mapping and gate_hold() need
 // CAP_SYS_NICE and CAP_IPC_LOCK. The engine marks that child's file itself: an inode mark needs no capability, only the
 // fanotify_mark system call. 0 or negative errno, which ends the role.
 int engine_prepare(struct role_context *context);
 int sensor_role(struct role_context *context);
+// The same for the other holder of the gate, and for the sensor: it loads and tries the kernel's programs while it may.
+int warden_prepare(struct role_context *context);
+int sensor_prepare(struct role_context *context);
 int warden_role(struct role_context *context);
 int respond_role(struct role_context *context);
 int guardian_role(struct role_context *context);

@@ -5,46 +5,54 @@
 
 #define CAP(name) (1ull << CAP_##name)
 
-// Loads programs and sets marks. Its sockets and children are the trials that show which mechanism works here.
-static const int sensor_calls[] = {
-    SCMP_SYS(fanotify_init), SCMP_SYS(fanotify_mark), SCMP_SYS(perf_event_open), SCMP_SYS(ioctl),
-    SCMP_SYS(pidfd_open),    SCMP_SYS(epoll_create),  -1};
+// Sets marks. The kernel's programs were loaded and tried before this holds: no program can be loaded any more.
+static const int sensor_calls[] = {SCMP_SYS(fanotify_init), SCMP_SYS(fanotify_mark),
+                                   SCMP_SYS(pidfd_open), -1};
 
 // Reads arguments of others, judges, writes to the journal file that it was given. No socket, no exec, no signal to
 // others, no ptrace, no writing to others' memory, no descriptor out of others.
-static const int engine_calls[] = {SCMP_SYS(process_vm_readv), SCMP_SYS(fdatasync), SCMP_SYS(fsync),
-                                   SCMP_SYS(ftruncate),        SCMP_SYS(msync),     SCMP_SYS(pidfd_open), -1};
+static const int engine_calls[] = {SCMP_SYS(process_vm_readv),
+                                   SCMP_SYS(fdatasync),
+                                   SCMP_SYS(fsync),
+                                   SCMP_SYS(ftruncate),
+                                   SCMP_SYS(msync),
+                                   SCMP_SYS(pidfd_open),
+                                   -1};
 static const int warden_calls[] = {-1};
 static const int respond_calls[] = {SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), -1};
-static const int guardian_calls[] = {SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(kill), -1};
+static const int guardian_calls[] = {SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal),
+                                     SCMP_SYS(kill), -1};
 
 static const struct role_spec specs[ROLE_COUNT] = {
     [ROLE_PARENT] = {.sandbox = {.name = "tierceld"}},
     [ROLE_SENSOR] = {.sandbox = {.name = "tierceld-sensor",
                                  .uid = ROLE_UID_BASE + ROLE_SENSOR,
-                                 .capabilities = CAP(BPF) | CAP(PERFMON) | CAP(NET_ADMIN) | CAP(SYS_ADMIN) |
-                                                 CAP(DAC_READ_SEARCH),
-                                 .allow = OS_OPEN_READ | OS_OPEN_HOW | OS_BPF | OS_THREADS,
-                                 .calls = sensor_calls}},
+                                 .capabilities =
+                                     CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH),
+                                 .allow = OS_OPEN_READ | OS_OPEN_HOW | OS_BPF_MAPS,
+                                 .calls = sensor_calls},
+                     .silent_ms = 5000},
     [ROLE_ENGINE] = {.sandbox = {.name = "tierceld-engine",
                                  .uid = ROLE_UID_BASE + ROLE_ENGINE,
                                  .capabilities = CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH),
-                                 .allow = OS_OPEN_READ | OS_THREADS | OS_BPF_MAPS | OS_EXECUTABLE_MEMORY,
+                                 .allow = OS_OPEN_READ | OS_THREADS | OS_BPF_MAPS |
+                                          OS_EXECUTABLE_MEMORY | OS_MARK_INODE,
                                  .calls = engine_calls,
                                  .lock_memory = true},
-                     .holds_gate = true},
+                     .silent_ms = 1000},
     [ROLE_WARDEN] = {.sandbox = {.name = "tierceld-warden",
                                  .uid = ROLE_UID_BASE + ROLE_WARDEN,
                                  .allow = OS_THREADS,
                                  .calls = warden_calls,
                                  .lock_memory = true},
-                     .holds_gate = true},
+                     .silent_ms = 1000},
     [ROLE_RESPOND] = {.sandbox = {.name = "tierceld-respon",
                                   .uid = ROLE_UID_BASE + ROLE_RESPOND,
                                   .capabilities = CAP(KILL),
                                   .allow = OS_OPEN_READ,
                                   .calls = respond_calls,
-                                  .nice = -10}},
+                                  .nice = -10},
+                      .silent_ms = 5000},
     [ROLE_GUARDIAN] = {.sandbox = {.name = "tierceld-guard",
                                    .uid = ROLE_UID_BASE + ROLE_GUARDIAN,
                                    .capabilities = CAP(KILL),
@@ -67,16 +75,10 @@ uint64_t role_parent_effective(void)
 
 uint64_t role_parent_permitted(void)
 {
-    uint64_t all = role_parent_effective() | CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP) | CAP(SYS_NICE) | CAP(IPC_LOCK);
+    uint64_t all = role_parent_effective() | CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP) |
+                   CAP(SYS_NICE) | CAP(IPC_LOCK) | CAP(BPF) | CAP(PERFMON) |
+                   CAP(NET_ADMIN); // the sensor's, while it loads programs
     for (unsigned i = 0; i < ROLE_COUNT; i++)
         all |= specs[i].sandbox.capabilities;
     return all;
-}
-
-struct os_sandbox role_sandbox(enum role role, const struct role_setup *setup)
-{
-    struct os_sandbox sandbox = specs[role].sandbox;
-    if (role == ROLE_SENSOR && setup->scope_pid > 0)
-        sandbox.capabilities |= CAP(SYS_PTRACE);
-    return sandbox;
 }

@@ -11,13 +11,11 @@
 
 struct role_spec {
     struct os_sandbox sandbox;
-    bool holds_gate; // gate_hold() before the privileges go; its silence is judged sooner
+    uint32_t
+        silent_ms; // running, and this long without a sign of life: it is killed and started again
 };
 const struct role_spec *role_spec(enum role role);
 
 // The parent's own: permitted is what its children need between them, effective is what it uses.
 uint64_t role_parent_permitted(void);
 uint64_t role_parent_effective(void);
-
-// In a namespace scope (tests, demo) the sensor must look through /proc/PID/root: one capability more.
-struct os_sandbox role_sandbox(enum role role, const struct role_setup *setup);

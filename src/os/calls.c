@@ -4,27 +4,81 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/fanotify.h>
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 // What glibc and any loop over descriptors need, and what gives nothing away.
 static const int always[] = {
-    SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(preadv), SCMP_SYS(write), SCMP_SYS(writev),
-    SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(lseek), SCMP_SYS(dup), SCMP_SYS(fstat), SCMP_SYS(fcntl), SCMP_SYS(poll),
-    SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6), SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime),
-    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom), SCMP_SYS(futex), SCMP_SYS(munmap),
-    SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(membarrier), SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
-    SCMP_SYS(get_robust_list), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
-    SCMP_SYS(restart_syscall), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid),
-    SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
-    SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(getrusage), SCMP_SYS(signalfd4), SCMP_SYS(rt_sigtimedwait), SCMP_SYS(exit), SCMP_SYS(exit_group), -1,
+    SCMP_SYS(read),
+    SCMP_SYS(readv),
+    SCMP_SYS(pread64),
+    SCMP_SYS(preadv),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(close),
+    SCMP_SYS(close_range),
+    SCMP_SYS(lseek),
+    SCMP_SYS(dup),
+    SCMP_SYS(fstat),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(select),
+    SCMP_SYS(pselect6),
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(timerfd_create),
+    SCMP_SYS(timerfd_settime),
+    SCMP_SYS(timerfd_gettime),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_getres),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(time),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(futex),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(brk),
+    SCMP_SYS(membarrier),
+    SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(get_robust_list),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(getppid),
+    SCMP_SYS(getuid),
+    SCMP_SYS(geteuid),
+    SCMP_SYS(getgid),
+    SCMP_SYS(getegid),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(getcpu),
+    SCMP_SYS(sysinfo),
+    SCMP_SYS(uname),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(signalfd4),
+    SCMP_SYS(rt_sigtimedwait),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    -1,
 };
 
 #define ARGUMENT(n, mask, value) SCMP_CMP64((n), SCMP_CMP_MASKED_EQ, (mask), (value))
@@ -51,9 +105,10 @@ static int allow_memory(scmp_filter_ctx filter, bool executable)
 #define WRITES (O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY) | O_APPEND)
 static int allow_reading(scmp_filter_ctx filter, bool how)
 {
-    static const int looks[] = {SCMP_SYS(newfstatat), SCMP_SYS(stat),       SCMP_SYS(lstat),  SCMP_SYS(statx),
-                                SCMP_SYS(statfs),     SCMP_SYS(fstatfs),    SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-                                SCMP_SYS(getdents64), SCMP_SYS(access),     SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+    static const int looks[] = {SCMP_SYS(newfstatat), SCMP_SYS(stat),       SCMP_SYS(lstat),
+                                SCMP_SYS(statx),      SCMP_SYS(statfs),     SCMP_SYS(fstatfs),
+                                SCMP_SYS(readlink),   SCMP_SYS(readlinkat), SCMP_SYS(getdents64),
+                                SCMP_SYS(access),     SCMP_SYS(faccessat),  SCMP_SYS(faccessat2),
                                 SCMP_SYS(getcwd),     SCMP_SYS(fadvise64),  -1};
     int r = allow_list(filter, looks);
     if (r == 0)
@@ -99,12 +154,11 @@ static int build(scmp_filter_ctx filter, unsigned allow, const int *calls)
         r = allow_reading(filter, allow & OS_OPEN_HOW);
     if (r == 0 && allow & OS_THREADS)
         r = allow_threads(filter);
-    if (r == 0 && allow & OS_BPF)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 0);
-    else if (r == 0 && allow & OS_BPF_MAPS)
+    if (r == 0 && allow & OS_BPF_MAPS)
         r = allow_maps(filter);
-    if (r == 0 && allow & OS_SOCKET_LOCAL)
-        r = ALLOW_IF(socket, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+    if (r == 0 && allow & OS_MARK_INODE)
+        r = ALLOW_IF(fanotify_mark,
+                     ARGUMENT(1, ~(uint64_t)(FAN_MARK_ADD | FAN_MARK_REMOVE) & UINT32_MAX, 0));
     return r < 0 ? r : allow_list(filter, calls);
 }
 

@@ -21,7 +21,8 @@ static void set_priority(const struct os_sandbox *sandbox, char *weaker, size_t 
         snprintf(weaker, size, "no real-time priority (%s); ", strerror(errno));
     }
     if (sandbox->nice && setpriority(PRIO_PROCESS, 0, sandbox->nice) < 0)
-        snprintf(weaker + strlen(weaker), size - strlen(weaker), "no raised priority (%s); ", strerror(errno));
+        snprintf(weaker + strlen(weaker), size - strlen(weaker), "no raised priority (%s); ",
+                 strerror(errno));
 }
 
 // With MCL_FUTURE every later mapping counts against RLIMIT_MEMLOCK, and fails over it once CAP_IPC_LOCK is gone. So
@@ -33,7 +34,8 @@ static void lock_memory(char *weaker, size_t size)
     if (setrlimit(RLIMIT_MEMLOCK, &none) == 0)
         flags |= MCL_FUTURE;
     if (mlockall(flags) < 0)
-        snprintf(weaker + strlen(weaker), size - strlen(weaker), "memory not locked (%s); ", strerror(errno));
+        snprintf(weaker + strlen(weaker), size - strlen(weaker), "memory not locked (%s); ",
+                 strerror(errno));
 }
 
 // Fields of libcap-ng's state are 32-bit words of one process-wide set: clear, add, apply.
@@ -71,7 +73,8 @@ static int become(const struct os_sandbox *sandbox, struct error *e)
     int r = capng_change_id((int)sandbox->uid, (int)sandbox->uid,
                             CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING | CAPNG_CLEAR_AMBIENT);
     if (r < 0) {
-        error_set(e, -EPERM, "role %s cannot become user %u (step %d of libcap-ng)", sandbox->name, sandbox->uid, r);
+        error_set(e, -EPERM, "role %s cannot become user %u (step %d of libcap-ng)", sandbox->name,
+                  sandbox->uid, r);
         error_way_out(e, "the agent needs root with CAP_SETUID, CAP_SETGID and CAP_SETPCAP");
         return -EPERM;
     }
@@ -92,7 +95,8 @@ int os_sandbox_enter(const struct os_sandbox *sandbox, char ret_weaker[160], str
     if (r < 0)
         return r;
     // After the change of user, which resets both.
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_set(e, -errno, "role %s: prctl: %s", sandbox->name, strerror(errno));
     r = os_calls_limit(sandbox->allow, sandbox->calls, e);
     if (r < 0)
