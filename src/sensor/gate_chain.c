@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// One execve asks for the file, for its `#!` interpreter, for the ELF loader. Which of them a question is about is only
+// believed where the file is, by device and inode, the one that the file before it names: a failed exec leaves an
+// expectation behind, and a caller could use that to have a program taken for a loader.
+#include "sensor/gate_private.h"
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LIFETIME_NS 10000000000ULL
+
+static struct gate_chain *chain_of(struct gate *g, pid_t tid)
+{
+    return &g->chains[(unsigned)tid % GATE_CHAINS];
+}
+
+// A path as the caller's root and directory have it, from the kernel's cache only: it was looked up just now, and
+// a file system that answers slowly must not be asked.
+static bool same_file(const struct gate_thread *t, const char *path, uint64_t device,
+                      uint64_t inode)
+{
+    char name[64];
+    struct stat st;
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+    bool absolute = path[0] == '/';
+
+    if (absolute)
+        how.resolve |= RESOLVE_IN_ROOT;
+    snprintf(name, sizeof name, "%d/%s", (int)t->q.tid, absolute ? "root" : "cwd");
+    int root = openat(t->gate->proc, name, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    if (root < 0)
+        return false;
+    int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    bool same = fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+    if (fd >= 0)
+        close(fd);
+    close(root);
+    return same;
+}
+
+void gate_chain_take(struct gate_thread *t)
+{
+    struct gate *g = t->gate;
+    struct gate_chain *c = chain_of(g, t->q.tid);
+    char interpreter[GATE_PATH];
+    pid_t pid = 0;
+    uint64_t start = 0;
+    enum gate_part part = GATE_FILE;
+
+    pthread_mutex_lock(&g->chains_lock);
+    if (c->tid == t->q.tid && t->q.asked_ns < c->until) {
+        pid = c->pid;
+        start = c->start;
+        part = c->part;
+        memcpy(interpreter, c->interpreter, strlen(c->interpreter) + 1);
+    }
+    c->tid = 0;
+    pthread_mutex_unlock(&g->chains_lock);
+    if (!pid || !same_file(t, interpreter, t->q.device, t->q.inode))
+        return;
+    t->q.part = part;
+    t->q.pid = pid;
+    t->q.start = start;
+}
+
+void gate_chain_put(struct gate_thread *t)
+{
+    struct gate *g = t->gate;
+    struct gate_chain *c = chain_of(g, t->q.tid);
+    struct str next = t->image.interpreter;
+
+    if (!next.n || next.n >= sizeof c->interpreter)
+        return;
+    pthread_mutex_lock(&g->chains_lock);
+    c->tid = t->q.tid;
+    c->pid = t->q.pid;
+    c->start = t->q.start;
+    c->until = gate_now() + LIFETIME_NS;
+    c->part = t->image.kind == GATE_IMAGE_SCRIPT ? GATE_SCRIPT_INTERPRETER : GATE_ELF_LOADER;
+    memcpy(c->interpreter, next.p, next.n);
+    c->interpreter[next.n] = 0;
+    pthread_mutex_unlock(&g->chains_lock);
+}
