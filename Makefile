@@ -8,8 +8,7 @@ DESTDIR ?=
 
 all: ## build the programs (build/release/src/tiercel and tierceld)
 	@tools/install-packages build
-	@tools/configure $(BUILD)
-	@ninja -C $(BUILD) --quiet
+	@tools/build $(BUILD)
 
 run: root all ## protect this machine until Ctrl-C, which leaves nothing behind (root)
 	@exec $(BUILD)/src/tiercel run
@@ -29,14 +28,13 @@ check: ## the fast part of the tests: layers, format, build, clang-tidy, unit te
 	@tools/install-packages build test
 	@tools/check-layers
 	@tools/check-format
-	@tools/configure $(BUILD)
-	@ninja -C $(BUILD) --quiet
+	@tools/build $(BUILD)
 	@tools/check-tidy
 	@meson test -C $(BUILD) --no-rebuild --suite unit --quiet
 
 install: all ## install below DESTDIR and PREFIX (default /usr/local); starts nothing
-	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --quiet
+	@tools/build $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@DESTDIR=$(abspath $(DESTDIR)) meson install -C $(BUILD) --no-rebuild --quiet
 
 clean: ## remove what was built, downloaded kernels included
 	@rm -rf build

@@ -14,10 +14,11 @@ struct arena {
 };
 
 void arena_done(struct arena *a);
-void arena_reset(struct arena *a);                 // everything handed out dies; one chunk is kept
-void *arena_alloc(struct arena *a, size_t n);      // 16-byte aligned, not cleared
-void *arena_zero(struct arena *a, size_t n);       // cleared
-struct str arena_str(struct arena *a, struct str s); // a copy with a NUL behind it; STR_NONE when refused
+void arena_reset(struct arena *a);            // everything handed out dies; one chunk is kept
+void *arena_alloc(struct arena *a, size_t n); // 16-byte aligned, not cleared
+void *arena_zero(struct arena *a, size_t n);  // cleared
+struct str arena_str(struct arena *a,
+                     struct str s); // a copy with a NUL behind it; STR_NONE when refused
 char *arena_cstr(struct arena *a, struct str s);
 
 #define arena_new(a, type) ((type *)arena_zero((a), sizeof(type)))

@@ -29,15 +29,15 @@ static inline void cleanup_fclose(FILE **f)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
 
 // Take the value out of a variable that would be released.
-#define TAKE_FD(fd)        \
-    ({                     \
-        int _fd = (fd);    \
-        (fd) = -1;         \
-        _fd;               \
+#define TAKE_FD(fd)                                                                                \
+    ({                                                                                             \
+        int _fd = (fd);                                                                            \
+        (fd) = -1;                                                                                 \
+        _fd;                                                                                       \
     })
-#define TAKE_PTR(p)            \
-    ({                         \
-        __auto_type _p = (p);  \
-        (p) = NULL;            \
-        _p;                    \
+#define TAKE_PTR(p)                                                                                \
+    ({                                                                                             \
+        __auto_type _p = (p);                                                                      \
+        (p) = NULL;                                                                                \
+        _p;                                                                                        \
     })

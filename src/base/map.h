@@ -19,9 +19,10 @@ struct map {
 
 #define MAP_KEY(variable) str_bytes(&(variable), sizeof(variable))
 
-void map_done(struct map *m);                           // frees the table, not the values
-void *map_get(const struct map *m, struct str key);     // NULL when absent
-int map_put(struct map *m, struct str key, void *value); // replaces; 0, -ENOSPC at the quota, -ENOMEM
-void *map_remove(struct map *m, struct str key);        // the value that was there, or NULL
+void map_done(struct map *m);                       // frees the table, not the values
+void *map_get(const struct map *m, struct str key); // NULL when absent
+int map_put(struct map *m, struct str key,
+            void *value);                        // replaces; 0, -ENOSPC at the quota, -ENOMEM
+void *map_remove(struct map *m, struct str key); // the value that was there, or NULL
 // Walk: `for (size_t i = 0; (e = map_next(m, &i));)`. Do not change the map meanwhile.
 struct map_entry *map_next(const struct map *m, size_t *position);

@@ -174,7 +174,7 @@ void node_place(struct tree *tree, struct node *node, struct group *group, const
     node->root_pid = root == node ? node->pid : pid;
     node->root_start = root == node ? node->start : start;
     if (counts_as_part(node))
-        group->parts++;
+        node->group->parts++;
     group_unref(tree, old);
 }
 

@@ -268,8 +268,7 @@ static void test_tree_pid_used_again(void **state)
     boot(w);
     start(w, 11, 12, 33, "/bin/sh");
     exit_of(w, 12);
-    Tiercel__Event *e = fork_of(w, 1, 13);
-    e = event_of(w, 1);
+    Tiercel__Event *e = event_of(w, 1);
     e->kind_case = TIERCEL__EVENT__KIND_FORK;
     e->fork = arena_alloc(&w->arena, sizeof *e->fork);
     tiercel__fork__init(e->fork);

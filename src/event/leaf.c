@@ -179,10 +179,9 @@ size_t leaf_print_ip(struct str ip, char ret[LEAF_TEXT_MAX])
 int leaf_parse_ip(struct str text, uint8_t ret[16], size_t *ret_n)
 {
     char copy[LEAF_TEXT_MAX];
-    if (text.n >= sizeof copy || memchr(text.p ? text.p : "", 0, text.n))
+    if (text.n == 0 || text.n >= sizeof copy || memchr(text.p, 0, text.n))
         return -EINVAL;
-    if (text.n)
-        memcpy(copy, text.p, text.n);
+    memcpy(copy, text.p, text.n);
     copy[text.n] = 0;
     bool six = strchr(copy, ':');
     if (inet_pton(six ? AF_INET6 : AF_INET, copy, ret) != 1)

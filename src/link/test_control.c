@@ -35,7 +35,7 @@ static pid_t serve(int listener, int code)
         _exit(r == -EPROTO ? 0 : 2);
     static struct control_reply reply = {.version = CONTROL_VERSION};
     reply.code = code;
-    strcpy(reply.what, code ? "the gate could not be armed" : "");
+    snprintf(reply.what, sizeof(reply.what), "%s", code ? "the gate could not be armed" : "");
     reply.has_status = code == 0 && request.verb == CONTROL_STATUS;
     reply.status.armed = 1;
     _exit(control_answer(fd, &reply) == 0 ? 0 : 3);
@@ -110,7 +110,7 @@ static void test_another_build_is_told(void **state)
     pid_t pid = serve(listener, 0);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(send(fd, "hello", 5, 0), 5);
     static struct control_reply reply;

@@ -2,6 +2,7 @@
 #include "base/test.h"
 #include "os/process.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ static void test_text_that_is_no_stat_is_refused(void **state)
                          "1 (a) S 1 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 18446744073709551615 1"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         char text[128];
-        strcpy(text, bad[i]);
+        snprintf(text, sizeof(text), "%s", bad[i]);
         assert_int_equal(os_process_parse(text, &p), -EBADMSG);
     }
 }
