@@ -41,8 +41,8 @@ struct segment_writer {
 int segment_writer_init(struct segment_writer *w, int fd, const uint8_t last[32],
                         uint64_t sequence);
 void segment_writer_done(struct segment_writer *w);
-// Sets batch->sequence, and its time range where it has none. Written with one call; durable after segment_sync().
-// 0; -E2BIG over SEGMENT_BATCH_LIMIT; -ENOSPC and others from write(2): then the file is cut back to where it was;
+// Sets batch->sequence, and widens its time range to all that is in it. Written with one call; durable after segment_sync().
+// 0; -E2BIG over SEGMENT_BATCH_LIMIT; -EINVAL when something required is missing (a process without id); -ENOSPC and others from write(2): then the file is cut back to where it was;
 // -EIO when even that fails, and from then on.
 int segment_append(struct segment_writer *w, Tiercel__Batch *batch);
 int segment_sync(struct segment_writer *w);
