@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/cleanup.h"
+#include "cli/status.h"
+
+#include <unistd.h>
+
+static int run(struct cli *cli, const struct args *args)
+{
+    (void)args;
+    static const char *const units[] = {"/etc/systemd/system/tiercel.service",
+                                        "/lib/systemd/system/tiercel.service",
+                                        "/usr/local/lib/systemd/system/tiercel.service"};
+    struct control_request request = {.version = CONTROL_VERSION, .verb = CONTROL_STATUS};
+    _cleanup_free_ struct control_reply *reply = NULL;
+    struct error e = {0};
+    if (status_ask(&request, &reply, &e) == 0) {
+        fputs("The agent runs already: `tiercel status`.\n", cli->out.file);
+        return CLI_OK;
+    }
+    bool unit = false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        unit = unit || access(units[i], F_OK) == 0;
+    if (unit)
+        fputs("Start the service:     systemctl start tiercel\n"
+              "and at every boot:     systemctl enable --now tiercel\n",
+              cli->out.file);
+    else
+        fputs("No service is installed on this machine.\n", cli->out.file);
+    fputs("In the foreground:     tiercel run      (in the source tree: make run)\n",
+          cli->out.file);
+    return CLI_NO_AGENT;
+}
+
+const struct command cmd_start = {
+    .name = "start",
+    .group = "run",
+    .summary = "Say how the agent is started on this machine",
+    .description =
+        "Starts nothing itself: a service belongs to systemd, and the foreground is `tiercel run`.",
+    .run = run,
+};
