@@ -27,6 +27,7 @@ bench: root all ## what protection costs this machine: workloads with and withou
 check: ## the fast part of the tests: layers, format, build, clang-tidy, unit tests
 	@tools/install-packages build test
 	@tools/check-layers
+	@tools/check-style
 	@tools/check-format
 	@tools/build $(BUILD)
 	@tools/check-tidy
