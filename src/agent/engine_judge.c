@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// A question of the gate becomes the event it would be, is judged by the same rules as any event, and is answered.
+#include "agent/engine_private.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t monotonic_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static ProtobufCBinaryData binary(struct str s)
+{
+    return (ProtobufCBinaryData){s.n, (uint8_t *)s.p};
+}
+
+static bool binaries(struct arena *arena, const struct str *from, size_t n,
+                     ProtobufCBinaryData **ret, size_t *ret_n)
+{
+    if (n == 0)
+        return true;
+    ProtobufCBinaryData *list = arena_array(arena, ProtobufCBinaryData, n);
+    if (!list)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        list[i] = binary(from[i]);
+    *ret = list;
+    *ret_n = n;
+    return true;
+}
+
+static Tiercel__DescriptorKind kind_of(const char *link, ssize_t n)
+{
+    if (n < 0)
+        return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_CLOSED;
+    struct str s = {link, (size_t)n};
+    if (str_starts(s, STR("socket:")))
+        return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_SOCKET;
+    if (str_starts(s, STR("pipe:")))
+        return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_PIPE;
+    if (str_eq(s, STR("/dev/null")))
+        return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_NULL;
+    if (str_starts(s, STR("/dev/pts/")) || str_starts(s, STR("/dev/tty")) ||
+        str_eq(s, STR("/dev/console")))
+        return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_TERMINAL;
+    if (str_starts(s, STR("/")))
+        return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_FILE;
+    return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_OTHER;
+}
+
+// What the caller will hand to the new program: directory, effective user, descriptors 0 to 2. The thread stands still,
+// so these cannot change under us except by another thread of the same process.
+static void ask_proc(struct engine *e, pid_t tid, Tiercel__Process *p, struct arena *arena)
+{
+    char name[64], link[4096];
+    struct stat st;
+    snprintf(name, sizeof name, "%d", tid);
+    if (fstatat(e->env.proc_fd, name, &st, 0) == 0) {
+        p->credentials = arena_new(arena, Tiercel__Credentials);
+        if (p->credentials) {
+            tiercel__credentials__init(p->credentials);
+            p->credentials->has_euid = p->credentials->has_egid = 1;
+            p->credentials->has_uid = 1;
+            p->credentials->euid = p->credentials->uid = st.st_uid;
+            p->credentials->egid = st.st_gid;
+        }
+    }
+    snprintf(name, sizeof name, "%d/cwd", tid);
+    ssize_t n = readlinkat(e->env.proc_fd, name, link, sizeof link);
+    if (n > 0) {
+        struct str cwd = arena_str(arena, str_bytes(link, (size_t)n));
+        p->has_directory = cwd.p != NULL;
+        p->directory = binary(cwd);
+    }
+    p->descriptors = arena_array(arena, Tiercel__DescriptorKind, 3);
+    for (int i = 0; p->descriptors && i < 3; i++) {
+        snprintf(name, sizeof name, "%d/fd/%d", tid, i);
+        p->descriptors[i] = kind_of(link, readlinkat(e->env.proc_fd, name, link, sizeof link));
+        p->n_descriptors = 3;
+    }
+}
+
+static Tiercel__File *file_of(const struct gate_question *q, struct arena *arena)
+{
+    Tiercel__File *f = arena_new(arena, Tiercel__File);
+    if (!f)
+        return NULL;
+    tiercel__file__init(f);
+    f->has_path = f->has_device = f->has_inode = f->has_size = f->has_mode = f->has_owner =
+        f->has_changed = 1;
+    f->path = binary(q->path);
+    f->device = q->device;
+    f->inode = q->inode;
+    f->size = q->size;
+    f->mode = q->mode;
+    f->owner = q->owner;
+    f->changed = q->ctime_ns;
+    return f;
+}
+
+static Tiercel__Event *event_of(struct engine *e, const struct gate_question *q,
+                                struct arena *arena)
+{
+    Tiercel__Event *event = arena_new(arena, Tiercel__Event);
+    Tiercel__Process *p = arena_new(arena, Tiercel__Process);
+    Tiercel__ProcessId *id = arena_new(arena, Tiercel__ProcessId);
+    Tiercel__Exec *exec = arena_new(arena, Tiercel__Exec);
+    Tiercel__File *image = file_of(q, arena);
+    if (!event || !p || !id || !exec || !image)
+        return NULL;
+    tiercel__event__init(event);
+    tiercel__process__init(p);
+    tiercel__process_id__init(id);
+    tiercel__exec__init(exec);
+    id->pid = (uint32_t)q->pid;
+    id->start = q->start;
+    p->id = id;
+    p->image = image;
+    if (!binaries(arena, q->argv, q->argc, &p->argv, &p->n_argv) ||
+        !binaries(arena, q->environment, q->n_environment, &p->environment, &p->n_environment))
+        return NULL;
+    ask_proc(e, q->tid, p, arena);
+    event->has_time = 1;
+    event->time = e->env.now_ns(&e->env);
+    exec->has_judged = exec->has_file_age = 1;
+    exec->judged = 1;
+    exec->file_age = event->time > q->ctime_ns ? event->time - q->ctime_ns : 0;
+    event->kind_case = TIERCEL__EVENT__KIND_EXEC;
+    event->exec = exec;
+    event->process = p;
+    return event;
+}
+
+// A `#!` file is judged in the form in which it will run: interpreter, its argument, script, the rest of argv.
+static void as_script(Tiercel__Process *p, const struct gate_question *q, struct arena *arena)
+{
+    if (!q->script.n)
+        return;
+    size_t rest = p->n_argv ? p->n_argv - 1 : 0, n = 0;
+    ProtobufCBinaryData *argv = arena_array(arena, ProtobufCBinaryData, rest + 3);
+    if (!argv)
+        return;
+    struct str line = q->script, interpreter;
+    str_split(&line, ' ', &interpreter);
+    argv[n++] = binary(interpreter);
+    if (str_trim(line).n)
+        argv[n++] = binary(str_trim(line));
+    argv[n++] = p->image->path;
+    for (size_t i = 0; i < rest; i++)
+        argv[n++] = p->argv[i + 1];
+    p->has_script = 1;
+    p->script = p->image->path;
+    p->argv = argv;
+    p->n_argv = n;
+}
+
+// A program that must start for a person to get in and mend things is never denied by what its arguments say.
+bool engine_is_way_in(const Tiercel__Event *event)
+{
+    const Tiercel__Process *p = event->process;
+    const char *role = p->lineage ? p->lineage->role : NULL;
+    if (!role || p->lineage->depth > 2)
+        return false;
+    return strcmp(role, "console") == 0 || strcmp(role, "ssh") == 0 || strcmp(role, "agent") == 0;
+}
+
+static void record_denial(struct engine *e, Tiercel__Event *event,
+                          const struct detect_result *result, const struct gate_question *q)
+{
+    event->exec->has_denied = 1;
+    event->exec->denied = 1;
+    Tiercel__Event *kept = batch_copy(e, event);
+    if (!kept) {
+        e->open->dropped++;
+        return;
+    }
+    batch_event(e, kept);
+    for (size_t i = 0; i < result->n; i++) {
+        uint64_t id = batch_detection(e, result->detections[i], kept);
+        Tiercel__Verdict v = TIERCEL__VERDICT__INIT;
+        v.has_detection = v.has_action = v.has_wanted = v.has_mode = v.has_mechanism = 1;
+        v.has_before_first_instruction = v.has_latency = 1;
+        v.detection = id;
+        v.wanted = result->rules[i]->action == RULE_PREVENT ? TIERCEL__ACTION__ACTION_DENY
+                                                            : TIERCEL__ACTION__ACTION_ALLOW;
+        v.action = TIERCEL__ACTION__ACTION_DENY;
+        v.mode = TIERCEL__MODE__MODE_PREVENT;
+        v.mechanism = TIERCEL__MECHANISM__MECHANISM_GATE;
+        v.before_first_instruction = 1;
+        v.latency = monotonic_now() - q->asked_ns;
+        v.target = kept->process->id;
+        batch_verdict(e, &v);
+    }
+    e->stats->prevented++;
+}
+
+// One candidate under the rules; true when it may run.
+static bool judge_event(struct engine *e, unsigned worker, Tiercel__Event *event,
+                        struct arena *arena, const struct gate_question *q)
+{
+    struct detect_result result = {0};
+    tree_preview(e->tree, event, arena);
+    if (detect_event(e->detect, e->workers[worker], event, false, arena, &result) < 0) {
+        e->stats->arena_refused++;
+        return true; // fail open, counted
+    }
+    if (!result.prevent || engine_is_way_in(event))
+        return true;
+    // Counted once more, as final: what is denied never comes back as an exec event.
+    detect_event(e->detect, e->workers[worker], event, true, arena, &result);
+    record_denial(e, event, &result, q);
+    return false;
+}
+
+bool engine_judge(void *context, unsigned worker, const struct gate_question *q)
+{
+    struct engine *e = context;
+    struct arena *arena = &e->judge_arena[worker];
+    arena_reset(arena);
+    Tiercel__Event *event = event_of(e, q, arena);
+    if (!event) {
+        e->stats->arena_refused++;
+        return true;
+    }
+    if (q->part == GATE_FILE)
+        as_script(event->process, q, arena);
+    e->questions++;
+    pthread_mutex_lock(&e->lock);
+    e->questions--;
+    observe_structural(e); // so that the tree knows who asks
+    bool allow = judge_event(e, worker, event, arena, q);
+    if (allow && q->loader_run && q->target.n) {
+        event = event_of(e, q, arena);
+        if (event) {
+            event->process->image->path = binary(q->target);
+            allow = judge_event(e, worker, event, arena, q);
+        }
+    }
+    bool urgent = e->open->urgent;
+    pthread_mutex_unlock(&e->lock);
+    if (urgent)
+        engine_wake(e);
+    return allow;
+}
+
+// An answer came too late, or a caller could not be read: the task must end. Counted by the gate as after the fact.
+void engine_late(void *context, const struct gate_question *q, const char *why)
+{
+    struct engine *e = context;
+    Tiercel__ProcessId id = TIERCEL__PROCESS_ID__INIT;
+    id.pid = (uint32_t)q->pid;
+    id.start = q->start;
+    pthread_mutex_lock(&e->lock);
+    act_kill(e, &id, false, 0, RESPOND_LATE, NULL);
+    char text[160];
+    snprintf(text, sizeof text, "pid %u is killed: %s", id.pid, why);
+    batch_agent_state(e, "late", text);
+    pthread_mutex_unlock(&e->lock);
+    engine_wake(e);
+}

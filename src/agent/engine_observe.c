@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel records become events, are completed, judged and journalled; what the gate could not decide is decided here.
+#include "agent/engine_private.h"
+
+#include <stdio.h>
+
+static Tiercel__Verdict verdict_for(const struct engine *e, const Tiercel__Event *event,
+                                    const struct rule *rule, uint64_t detection)
+{
+    Tiercel__Verdict v = TIERCEL__VERDICT__INIT;
+    v.has_detection = v.has_action = v.has_wanted = v.has_mode = v.has_mechanism = 1;
+    v.has_before_first_instruction = 1;
+    v.detection = detection;
+    v.mode = e->prevent ? TIERCEL__MODE__MODE_PREVENT : TIERCEL__MODE__MODE_DETECT;
+    v.wanted = rule && rule->action == RULE_PREVENT ? TIERCEL__ACTION__ACTION_DENY
+                                                    : TIERCEL__ACTION__ACTION_ALLOW;
+    v.action = TIERCEL__ACTION__ACTION_ALLOW;
+    v.mechanism = TIERCEL__MECHANISM__MECHANISM_NONE;
+    v.target = event->process ? event->process->id : NULL;
+    return v;
+}
+
+static void record_verdict(struct engine *e, const struct decoded *d, const struct rule *rule,
+                           uint64_t detection, bool kill, bool lineage)
+{
+    Tiercel__Verdict v = verdict_for(e, d->event, rule, detection);
+    if (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) {
+        v.action = TIERCEL__ACTION__ACTION_KILL;
+        v.mechanism = TIERCEL__MECHANISM__MECHANISM_EXEC_SIGNAL;
+        v.before_first_instruction = 1;
+        v.note = (char *)(d->flags & EXEC_HASH_DIFFERS  ? "argv is not what was judged"
+                          : d->flags & EXEC_HASH_UNREAD ? "argv could not be read back"
+                          : d->flags & EXEC_ENVIRONMENT_DIFFERS
+                              ? "a listed variable of the environment is not what was judged"
+                              : "the gate is not asked about this file, and it is a service's");
+        e->stats->prevented++;
+    } else if (d->kind == RECORD_CONNECT && d->flags & CONNECT_DENIED) {
+        v.wanted = v.action = TIERCEL__ACTION__ACTION_DENY;
+        v.mechanism = TIERCEL__MECHANISM__MECHANISM_CGROUP;
+        v.before_first_instruction = 0;
+        e->stats->prevented++;
+    } else if (kill) {
+        v.action = lineage ? TIERCEL__ACTION__ACTION_KILL_LINEAGE : TIERCEL__ACTION__ACTION_KILL;
+        v.mechanism = TIERCEL__MECHANISM__MECHANISM_PIDFD;
+        v.note = (char *)"ordered after the fact: the gate was not asked, or was answered too late";
+    }
+    batch_verdict(e, &v);
+    e->stats->verdicts++;
+}
+
+// What the kernel did by itself needs no rule to be shown.
+static uint64_t own_detection(struct engine *e, const struct decoded *d)
+{
+    Tiercel__Detection made = TIERCEL__DETECTION__INIT;
+    char *tags[1];
+    made.level = (char *)"high";
+    made.tags = tags;
+    if (d->kind == RECORD_CONNECT) {
+        made.rule_id = (char *)"tiercel-denied-address";
+        made.rule_title = (char *)"Connection to a denied address";
+        tags[0] = (char *)"attack.command-and-control";
+    } else {
+        made.rule_id = (char *)"tiercel-exec-check";
+        made.rule_title = (char *)"Program that the gate did not judge as it ran";
+        tags[0] = (char *)"attack.defense-evasion";
+    }
+    made.n_tags = 1;
+    uint64_t id = batch_detection(e, &made, d->event);
+    e->stats->detections += id != 0;
+    return id;
+}
+
+static void judge_observed(struct engine *e, const struct decoded *d)
+{
+    struct arena *arena = &e->open->arena;
+    struct detect_result result = {0};
+    if (detect_event(e->detect, e->workers[ENGINE_WORKERS], d->event, true, arena, &result) < 0) {
+        e->open->dropped++;
+        return;
+    }
+    bool stopped = (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) ||
+                   (d->kind == RECORD_CONNECT && d->flags & CONNECT_DENIED);
+    bool kill = result.prevent && e->prevent && !stopped && d->kind == RECORD_EXEC &&
+                !engine_is_way_in(d->event);
+    for (size_t i = 0; i < result.n; i++) {
+        uint64_t id = batch_detection(e, result.detections[i], d->event);
+        e->stats->detections += id != 0;
+        if (kill && i == result.decisive)
+            act_kill(e, d->event->process->id, result.kill_lineage, id,
+                     d->flags & EXEC_HASH_DIFFERS ? RESPOND_HASH_DIFFERS : RESPOND_RULE, arena);
+        record_verdict(e, d, result.rules[i], id, kill, result.kill_lineage);
+    }
+    if (stopped && result.n == 0)
+        record_verdict(e, d, NULL, own_detection(e, d), false, false);
+}
+
+static int take_record(void *context, const void *record, size_t bytes)
+{
+    struct engine *e = context;
+    struct decoded d;
+    int r = decode(record, bytes, &e->clock, &e->open->arena, &d);
+    if (r < 0) {
+        e->open->dropped++;
+        return 0;
+    }
+    uint32_t inherited = d.lineage_flags;
+    if (tree_apply(e->tree, d.event, &e->open->arena) < 0)
+        e->open->dropped++;
+    batch_event(e, d.event);
+    e->stats->events++;
+    if (d.kind == RECORD_EXEC && d.event->process) {
+        uint32_t flags = tree_flags(e->tree, d.event->process->id);
+        if (flags != inherited)
+            act_flags(e, d.event->process->id, flags);
+        if (d.flags & EXEC_UNGUARDED && !(d.flags & (EXEC_MEMORY_ONLY | EXEC_KILLED)))
+            act_look_at_mounts(e, d.event->process);
+    }
+    if (d.kind == RECORD_EXEC || d.kind == RECORD_CONNECT)
+        judge_observed(e, &d);
+    return 0;
+}
+
+void observe_structural(struct engine *e)
+{
+    // Bounded: a storm must not keep a question waiting for records that come after it.
+    for (int i = 0;
+         i < 32 && ring_drain(e->structural, OBSERVE_SLICE, take_record, e) == OBSERVE_SLICE; i++)
+        ;
+}
+
+static bool slice(struct engine *e, struct ring *ring)
+{
+    pthread_mutex_lock(&e->lock);
+    int n = ring_drain(ring, OBSERVE_SLICE, take_record, e);
+    bool full = batch_full(e) || e->open->urgent;
+    pthread_mutex_unlock(&e->lock);
+    if (full)
+        journal_wake(e);
+    return n == OBSERVE_SLICE && !e->questions;
+}
+
+void observe(struct engine *e)
+{
+    for (int i = 0; i < 256 && slice(e, e->structural); i++)
+        ;
+    for (int i = 0; i < 64 && slice(e, e->bulk); i++)
+        ;
+}
+
+void observe_counters(struct engine *e)
+{
+    if (!e->counters)
+        return;
+    struct counters now = probe_counters_sum(e->counters), *was = &e->seen;
+    uint64_t structural = 0, bulk = now.lost[COUNT_CONNECT] - was->lost[COUNT_CONNECT];
+    for (int i = COUNT_EXEC; i <= COUNT_EXIT; i++)
+        structural += now.lost[i] - was->lost[i];
+    pthread_mutex_lock(&e->lock);
+    uint64_t to = e->env.now_ns(&e->env), from = e->looked_ns;
+    batch_loss(e, "structural", structural, from, to, "the kernel's ring was full");
+    batch_loss(e, "bulk", bulk, from, to, "the kernel's ring was full");
+    batch_loss(e, "table", now.flags_full - was->flags_full, from, to,
+               "no room for the flags of new processes");
+    e->stats->lost_structural += structural;
+    e->stats->lost_bulk += bulk;
+    e->stats->processes = tree_stats(e->tree).processes;
+    e->looked_ns = to;
+    pthread_mutex_unlock(&e->lock);
+    e->seen = now;
+}

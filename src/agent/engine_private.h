@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine role in parts: engine.c (start, messages, loop), engine_batch.c (what is collected), engine_journal.c (its
+// writer thread), engine_observe.c (kernel records), engine_judge.c (questions of the gate), engine_act.c (orders).
+// One lock guards tree, detect and the open batch. It is never held over a write, a poll or an fsync, so a question of
+// the gate waits at most for one slice of records (OBSERVE_SLICE). The journal has a thread of its own, so a slow disk
+// delays neither verdicts nor the sign of life.
+#pragma once
+#include "agent/role.h"
+#include "base/arena.h"
+#include "base/env.h"
+#include "detect/detect.h"
+#include "enrich/tree.h"
+#include "event/segment.h"
+#include "sensor/decode.h"
+#include "sensor/gate.h"
+#include "sensor/probe.h"
+#include "sensor/ring.h"
+
+#include <pthread.h>
+
+#define OBSERVE_SLICE 128             // records taken before the lock is let go
+#define BATCH_EVENTS 1024             // the writer is woken at this many events
+#define BATCH_ROOM 8192               // more than this is lost, and counted
+#define BATCH_BYTES ((size_t)2 << 20) // the writer is woken at this much arena
+#define BATCH_LIMIT ((size_t)8 << 20) // more than this is lost, and counted
+#define ENGINE_WORKERS 4              // of the gate's pool
+
+struct engine_batch { // collected under the lock, written without it
+    struct arena arena;
+    Tiercel__Event *events[BATCH_ROOM];
+    Tiercel__Detection *detections[512];
+    Tiercel__Verdict *verdicts[512];
+    Tiercel__Loss *losses[32];
+    size_t n_events, n_detections, n_verdicts, n_losses;
+    uint64_t dropped; // did not fit: a loss of the same batch
+    uint64_t from_ns;
+    bool urgent; // has a detection: write at once
+};
+
+struct engine_journal {
+    pthread_t thread;
+    pthread_mutex_t lock; // of the members below
+    pthread_cond_t wake;
+    bool urgent, stop, synced;
+    struct segment_writer writer;
+    uint64_t number;    // of the segment being written
+    bool asked;         // the next segment was asked for
+    uint64_t ask_after; // CLOCK_MONOTONIC: not before, for there was no room
+    uint64_t unwritten; // records lost since the last good write
+    uint64_t unwritten_from;
+};
+
+struct engine {
+    struct role_context *role;
+    struct control_engine *stats;
+    struct env env;
+    pthread_mutex_t lock; // inherits priority: a question's thread lends it to whoever holds it
+    _Atomic unsigned questions; // waiting for the lock: the observer lets them go first
+    struct tree *tree;
+    struct detect *detect;
+    struct detect_worker *workers[ENGINE_WORKERS + 1]; // the last is the observer's
+    struct arena judge_arena[ENGINE_WORKERS];
+    struct ring *structural, *bulk;
+    struct probe_counters *counters;
+    struct counters seen; // at the last look
+    struct decode_clock clock;
+    struct gate_table *table;
+    struct gate *gate;
+    struct gate_probe self_test; // started before the sandbox closed
+    bool prevent;
+    bool stopping;
+    int wake_fd; // eventfd: the main thread should look
+    struct engine_batch batches[2], *open;
+    uint64_t id_batch, id_place; // of the next event or detection
+    struct engine_journal journal;
+    uint64_t looked_ns; // when counters were looked at
+    uint64_t order;     // of the last order to respond
+    uint8_t host[16], boot[16], rules_version[32];
+};
+
+void engine_wake(struct engine *e);
+
+// ---- engine_batch.c; with the lock held
+void batch_event(struct engine *e, Tiercel__Event *event); // in the open batch's arena
+Tiercel__Event *batch_copy(struct engine *e, const Tiercel__Event *event);
+uint64_t batch_detection(struct engine *e, const Tiercel__Detection *made,
+                         const Tiercel__Event *event); // its id; 0 lost
+void batch_verdict(struct engine *e, const Tiercel__Verdict *verdict);
+void batch_loss(struct engine *e, const char *class, uint64_t count, uint64_t from, uint64_t to,
+                const char *reason);
+void batch_agent_state(struct engine *e, const char *state, const char *reason);
+bool batch_full(const struct engine *e);
+// Takes the lock itself: swaps the open batch out; NULL when it is empty. batch_clear() gives it back.
+struct engine_batch *batch_take(struct engine *e);
+void batch_clear(struct engine_batch *b);
+void batch_describe(struct engine *e, struct engine_batch *b, Tiercel__Batch *ret);
+
+// ---- engine_journal.c
+int journal_start(struct engine *e); // recovers, asks for the segment, starts the thread
+void journal_give(struct engine *e, uint64_t number, int fd);
+void journal_no_segment(struct engine *e);
+void journal_wake(struct engine *e);
+void journal_stop(struct engine *e); // writes what is left, syncs
+
+// ---- engine_observe.c
+void observe_structural(struct engine *e); // with the lock held, all that is waiting
+void observe(struct engine *e);            // both rings, in slices, taking the lock
+void observe_counters(struct engine *e);   // losses since the last look
+
+// ---- engine_judge.c
+bool engine_judge(void *context, unsigned worker, const struct gate_question *q);
+void engine_late(void *context, const struct gate_question *q, const char *why);
+bool engine_is_way_in(const Tiercel__Event *event);
+
+// ---- engine_probe.c
+int engine_open_probes(struct engine *e);
+int engine_judged(void *context, pid_t tid, uint64_t full, uint64_t tail, uint32_t tail_bytes,
+                  uint64_t environment);
+void engine_flag_all(struct engine *e);
+
+// ---- engine_act.c; with the lock held
+void act_kill(struct engine *e, const Tiercel__ProcessId *id, bool lineage, uint64_t detection,
+              enum respond_reason reason, struct arena *arena);
+void act_flags(struct engine *e, const Tiercel__ProcessId *id, uint32_t flags);
+void act_look_at_mounts(struct engine *e, const Tiercel__Process *process);
+void act_done(struct engine *e, const struct respond_done *done);
