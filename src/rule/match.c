@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/cleanup.h"
+#include "rule/index.h"
+#include "rule/leaf.h"
+#include "rule/matcher.h"
+
+#include <errno.h>
+
+#define HITS_MAX 64
+#define IDENTIFIERS_MAX 64
+
+// What is known of one field in the record at hand.
+struct seen {
+    bool fetched, scanned;
+    struct rule_value value;
+    char digits[24];
+    uint64_t *bits;  // slots reported
+    uint32_t *where; // of each slot reported: which text of the field
+    size_t words;
+};
+
+struct rule_scratch {
+    hs_scratch_t *hs;
+    struct rule_regex_scratch regex;
+    struct seen *seen; // per field
+    size_t n_fields;
+    uint64_t *candidates;
+    void *memory; // of all bits and places
+};
+
+struct match {
+    const struct rule_set *set;
+    struct rule_scratch *scratch;
+    const struct rule_record *record;
+    struct arena *arena;
+    unsigned limits;
+    // while one field is scanned
+    const struct rule_matcher *matcher;
+    struct seen *at;
+    uint32_t text;
+};
+
+int rule_scratch_new(const struct rule_set *set, struct rule_scratch **ret)
+{
+    struct rule_scratch *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    size_t bytes = 0;
+    for (size_t f = 0; f < set->n_fields; f++)
+        if (set->matchers[f])
+            bytes += (set->matchers[f]->n / 64 + 1) * 8 + (set->matchers[f]->n + 2) / 2 * 8;
+    s->n_fields = set->n_fields;
+    s->seen = calloc(set->n_fields, sizeof *s->seen);
+    s->candidates = calloc(set->index->words, sizeof *s->candidates);
+    s->memory = calloc(1, bytes + 8);
+    int r = s->seen && s->candidates && s->memory ? rule_regex_scratch_init(&s->regex) : -ENOMEM;
+    char *memory = s->memory;
+    for (size_t f = 0; r == 0 && f < set->n_fields; f++) {
+        const struct rule_matcher *m = set->matchers[f];
+        if (!m)
+            continue;
+        s->seen[f].words = m->n / 64 + 1;
+        s->seen[f].bits = (uint64_t *)(void *)memory;
+        memory += s->seen[f].words * 8;
+        s->seen[f].where = (uint32_t *)(void *)memory;
+        memory += (m->n + 2) / 2 * 8;
+        if (m->db && hs_alloc_scratch(m->db, &s->hs) != HS_SUCCESS)
+            r = -ENOMEM;
+    }
+    if (r < 0) {
+        rule_scratch_free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+struct rule_scratch *rule_scratch_free(struct rule_scratch *s)
+{
+    if (!s)
+        return NULL;
+    hs_free_scratch(s->hs);
+    rule_regex_scratch_done(&s->regex);
+    free(s->seen);
+    free(s->candidates);
+    free(s->memory);
+    free(s);
+    return NULL;
+}
+
+static struct seen *fetch(struct match *m, unsigned field)
+{
+    struct seen *seen = &m->scratch->seen[field];
+    if (seen->fetched)
+        return seen;
+    seen->fetched = true;
+    if (field == RULE_FIELD_KEYWORDS) {
+        seen->value = (struct rule_value){.type = m->record->each ? RULE_LIST : RULE_ABSENT};
+        return seen;
+    }
+    seen->value = m->record->get(m->record->context, field);
+    if (seen->value.type == RULE_NUMBER && !seen->value.text.p) {
+        int n = snprintf(seen->digits, sizeof seen->digits, "%lld", (long long)seen->value.number);
+        seen->value.text = (struct str){seen->digits, (size_t)n};
+    }
+    return seen;
+}
+
+// The texts of a field one after another; for keywords those of the whole record.
+static bool next_text(struct match *m, unsigned field, const struct seen *seen, size_t *position,
+                      struct str *ret)
+{
+    if (field == RULE_FIELD_KEYWORDS)
+        return m->record->each && m->record->each(m->record->context, position, ret);
+    const struct rule_value *v = &seen->value;
+    bool list = v->type == RULE_LIST;
+    if (v->type == RULE_ABSENT || *position >= (list ? v->n : 1))
+        return false;
+    *ret = list ? v->list[*position] : v->text;
+    ++*position;
+    return true;
+}
+
+static int on_report(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                     void *context)
+{
+    (void)from, (void)to, (void)flags;
+    struct match *m = context;
+    uint64_t bit = (uint64_t)1 << id % 64;
+    if (m->at->bits[id / 64] & bit)
+        return 0;
+    m->at->bits[id / 64] |= bit;
+    m->at->where[id] = m->text;
+    for (uint32_t i = m->matcher->watch_from[id]; i < m->matcher->watch_from[id + 1]; i++)
+        m->scratch->candidates[m->matcher->watch[i] / 64] |= (uint64_t)1
+                                                             << m->matcher->watch[i] % 64;
+    return 0;
+}
+
+static struct seen *scan(struct match *m, unsigned field)
+{
+    struct seen *seen = fetch(m, field);
+    if (seen->scanned)
+        return seen;
+    seen->scanned = true;
+    m->matcher = m->set->matchers[field];
+    if (!m->matcher)
+        return seen;
+    memset(seen->bits, 0, seen->words * sizeof *seen->bits);
+    if (!m->matcher->db)
+        return seen;
+    m->at = seen;
+    m->text = 0;
+    struct str text;
+    for (size_t position = 0; next_text(m, field, seen, &position, &text); m->text++)
+        hs_scan(m->matcher->db, text.p ? text.p : "", (unsigned)text.n, 0, m->scratch->hs,
+                on_report, m);
+    return seen;
+}
+
+static bool by_regex(struct match *m, unsigned field, struct seen *seen, const pcre2_code *code,
+                     uint32_t *ret_where)
+{
+    struct str text;
+    uint32_t i = 0;
+    for (size_t position = 0; next_text(m, field, seen, &position, &text); i++) {
+        int r = rule_regex_match(code, &m->scratch->regex, text);
+        m->limits += r < 0;
+        if (r > 0) {
+            *ret_where = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool text_is_true(struct match *m, const struct rule_leaf *leaf)
+{
+    struct seen *seen = scan(m, leaf->field);
+    const struct rule_matcher *matcher = m->set->matchers[leaf->field];
+    bool reported = seen->bits[leaf->slot / 64] >> leaf->slot % 64 & 1;
+    enum rule_how how = matcher->how[leaf->slot];
+    if (how == RULE_BY_DATABASE || (how == RULE_CONFIRMED && !reported))
+        return reported;
+    return by_regex(m, leaf->field, seen, matcher->code[leaf->slot], &seen->where[leaf->slot]);
+}
+
+static bool one_is_true(const struct rule_leaf *leaf, const struct rule_value *value,
+                        struct str text)
+{
+    int64_t number;
+    bool is_number = value->type == RULE_NUMBER;
+    switch (leaf->kind) {
+    case RULE_LEAF_CIDR:
+        return rule_leaf_cidr(leaf, text);
+    case RULE_LEAF_COMPARE:
+        if (!is_number && str_to_i64(text, &number) < 0)
+            return false;
+        return rule_leaf_compare(leaf, is_number ? value->number : number);
+    case RULE_LEAF_TIME:
+        return is_number ? rule_leaf_time_number(leaf, value->number)
+                         : rule_leaf_time_text(leaf, text);
+    default:
+        return false;
+    }
+}
+
+static bool fields_are_true(struct match *m, const struct rule_leaf *leaf)
+{
+    const struct seen *a = fetch(m, leaf->field), *b = fetch(m, leaf->other);
+    struct str text, other;
+    for (size_t i = 0; next_text(m, leaf->field, a, &i, &text);)
+        for (size_t j = 0; next_text(m, leaf->other, b, &j, &other);)
+            if (rule_leaf_field(leaf, text, other))
+                return true;
+    return false;
+}
+
+static bool leaf_is_true(struct match *m, const struct rule_leaf *leaf)
+{
+    if (leaf->kind == RULE_LEAF_TEXT)
+        return text_is_true(m, leaf);
+    if (leaf->kind == RULE_LEAF_FIELD)
+        return fields_are_true(m, leaf);
+    const struct seen *seen = fetch(m, leaf->field);
+    if (leaf->kind == RULE_LEAF_NULL)
+        return seen->value.type == RULE_ABSENT;
+    if (leaf->kind == RULE_LEAF_EXISTS)
+        return seen->value.type != RULE_ABSENT;
+    struct str text;
+    for (size_t i = 0; next_text(m, leaf->field, seen, &i, &text);)
+        if (one_is_true(leaf, &seen->value, text))
+            return true;
+    return false;
+}
+
+static bool is_true(struct match *m, const struct rule_expr *e)
+{
+    switch (e->op) {
+    case RULE_OP_LEAF:
+        return leaf_is_true(m, e->leaf);
+    case RULE_OP_NOT:
+        return !is_true(m, e->child[0]);
+    case RULE_OP_NAME:
+        return is_true(m, e->child[0]);
+    case RULE_OP_AND:
+        for (uint32_t i = 0; i < e->n; i++)
+            if (!is_true(m, e->child[i]))
+                return false;
+        return true;
+    case RULE_OP_OR:
+        for (uint32_t i = 0; i < e->n; i++)
+            if (is_true(m, e->child[i]))
+                return true;
+        return false;
+    }
+    return false;
+}
+
+struct told {
+    struct rule_hit hits[HITS_MAX];
+    struct str identifiers[IDENTIFIERS_MAX];
+    size_t n_hits, n_identifiers;
+};
+
+static struct str value_of(struct match *m, const struct rule_leaf *leaf)
+{
+    const struct seen *seen = fetch(m, leaf->field);
+    bool listed = leaf->field == RULE_FIELD_KEYWORDS || seen->value.type == RULE_LIST;
+    uint32_t which = leaf->kind == RULE_LEAF_TEXT && seen->scanned ? seen->where[leaf->slot] : 0;
+    struct str text = STR_NONE;
+    size_t position = 0;
+    for (uint32_t i = 0; listed && i <= which; i++)
+        if (!next_text(m, leaf->field, seen, &position, &text))
+            return STR_NONE;
+    if (!listed)
+        text = seen->value.text;
+    // Digits live in the scratch and are overwritten by the next record.
+    return text.p == seen->digits ? arena_str(m->arena, text) : text;
+}
+
+static void tell_leaf(struct match *m, const struct rule_leaf *leaf, struct told *told)
+{
+    for (size_t i = 0; i < told->n_hits; i++)
+        if (told->hits[i].pattern.p == leaf->source.p)
+            return;
+    if (told->n_hits < HITS_MAX)
+        told->hits[told->n_hits++] = (struct rule_hit){.field = m->set->fields[leaf->field],
+                                                       .value = value_of(m, leaf),
+                                                       .pattern = leaf->source,
+                                                       .line = leaf->line};
+}
+
+// What made an expression true that is true. A negation is told only where it is a neq.
+static void tell(struct match *m, const struct rule_expr *e, struct told *told)
+{
+    if (e->op == RULE_OP_LEAF) {
+        tell_leaf(m, e->leaf, told);
+        return;
+    }
+    if (e->op == RULE_OP_NOT) {
+        if (e->leaf && fetch(m, e->leaf->field)->value.type != RULE_ABSENT)
+            tell_leaf(m, e->leaf, told);
+        return;
+    }
+    if (e->op == RULE_OP_NAME) {
+        for (size_t i = 0; i < told->n_identifiers; i++)
+            if (str_eq(told->identifiers[i], e->name))
+                return;
+        if (told->n_identifiers < IDENTIFIERS_MAX)
+            told->identifiers[told->n_identifiers++] = e->name;
+    }
+    for (uint32_t i = 0; i < e->n; i++)
+        if (is_true(m, e->child[i]))
+            tell(m, e->child[i], told);
+}
+
+static int report(struct match *m, size_t rule, struct rule_match *ret)
+{
+    struct told *told = arena_new(m->arena, struct told);
+    if (!told)
+        return -ENOMEM;
+    unsigned limits = m->limits; // telling evaluates again; the limits are counted already
+    tell(m, m->set->entries[rule].root, told);
+    m->limits = limits;
+    *ret = (struct rule_match){.rule = &m->set->entries[rule].rule,
+                               .hits = told->hits,
+                               .n_hits = told->n_hits,
+                               .identifiers = told->identifiers,
+                               .n_identifiers = told->n_identifiers};
+    return 0;
+}
+
+static int evaluate(struct match *m, const struct rule_route *route, struct rule_match **ret,
+                    size_t *ret_n)
+{
+    const uint64_t *candidates = m->scratch->candidates;
+    struct rule_match *list = NULL;
+    size_t n = 0, cap = 0;
+    for (size_t w = 0; w < m->set->index->words; w++) {
+        uint64_t open = (candidates[w] & route->rules[w]) | route->always[w];
+        for (; open; open &= open - 1) {
+            size_t i = w * 64 + (size_t)__builtin_ctzll(open);
+            if (!is_true(m, m->set->entries[i].root))
+                continue;
+            if (n == cap) {
+                cap = cap ? cap * 4 : 4;
+                struct rule_match *bigger = arena_array(m->arena, struct rule_match, cap);
+                if (!bigger)
+                    return -ENOMEM;
+                if (n)
+                    memcpy(bigger, list, n * sizeof *list);
+                list = bigger;
+            }
+            int r = report(m, i, &list[n]);
+            if (r < 0)
+                return r;
+            n++;
+        }
+    }
+    *ret = list;
+    *ret_n = n;
+    return 0;
+}
+
+int rule_match(const struct rule_set *set, struct rule_scratch *scratch, int route,
+               const struct rule_record *record, struct arena *arena, const struct rule_match **ret,
+               size_t *ret_n, unsigned *ret_limits)
+{
+    if (route < 0 || (size_t)route >= set->n_routes)
+        return -EINVAL;
+    struct match m = {.set = set, .scratch = scratch, .record = record, .arena = arena};
+    const struct rule_route *r = &set->routes[route];
+    memset(scratch->candidates, 0, set->index->words * sizeof *scratch->candidates);
+    for (size_t f = 0; f < scratch->n_fields; f++)
+        scratch->seen[f].fetched = scratch->seen[f].scanned = false;
+    for (size_t i = 0; i < r->n_eager; i++)
+        scan(&m, r->eager[i]);
+    struct rule_match *list;
+    size_t n;
+    int result = evaluate(&m, r, &list, &n);
+    if (result < 0)
+        return result;
+    *ret = list;
+    *ret_n = n;
+    if (ret_limits)
+        *ret_limits = m.limits;
+    return 0;
+}
