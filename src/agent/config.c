@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
-
 struct reader {
     struct config *config;
     const char *file;
