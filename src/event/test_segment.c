@@ -58,6 +58,30 @@ static void test_segment_skips_by_header(void **state)
     segment_reader_free(r);
 }
 
+static bool skip_all(void *context, const struct segment_info *info)
+{
+    (void)context;
+    (void)info;
+    return true;
+}
+
+// What is not all there is not skipped either: the offset stays at the end of the last whole batch.
+static void test_segment_skips_only_whole_batches(void **state)
+{
+    (void)state;
+    uint8_t last[32] = {0};
+    uint64_t ends[2];
+    struct segment_reader *r;
+    Tiercel__Batch *b;
+    write_file(1, 0, 2, last, ends);
+    _cleanup_close_ int fd = open_number(1, O_RDWR);
+    assert_int_equal(ftruncate(fd, (off_t)ends[1] - 1), 0);
+    assert_int_equal(segment_reader_new(fd, &r), 0);
+    assert_int_equal(segment_next(r, skip_all, NULL, NULL, &b, NULL), 0);
+    assert_true(segment_offset(r) == ends[0]);
+    segment_reader_free(r);
+}
+
 static void test_segment_empty_batch(void **state)
 {
     (void)state;
@@ -279,7 +303,7 @@ static void test_segment_sizes_are_not_believed(void **state)
     struct segment_header bad = h;
     seal_and_read(h, "not zstd!", -EBADMSG, "decompressed");
     bad.packed = SEGMENT_BATCH_LIMIT + 1;
-    seal_and_read(bad, "not zstd!", -EBADMSG, "cannot be");
+    seal_and_read(bad, "not zstd!", -EBADMSG, "sizes that cannot be");
     // a frame of nothing, where 100 bytes were said
     seal_and_read(h, "\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00", -EBADMSG, "decompressed");
     // ... and where none were said, but events were
@@ -294,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_segment_gives_back_what_was_written),
         TEST(test_segment_skips_by_header),
+        TEST(test_segment_skips_only_whole_batches),
         TEST(test_segment_empty_batch),
         TEST(test_segment_growing_file),
         TEST(test_segment_newer_format),
