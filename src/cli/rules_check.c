@@ -38,11 +38,8 @@ static void source_name(const struct rule *rule, char *ret, size_t size)
 {
     bool foreign = rule->product.n && !str_eq(rule->product, STR("linux"));
     struct str what = rule->service.n ? rule->service : rule->category;
-    if (what.n == 0) // "product: linux" alone means any of its log files
-        snprintf(ret, size, "log files of " STR_FMT, STR_ARG(rule->product));
-    else
-        snprintf(ret, size, STR_FMT "%s" STR_FMT, STR_ARG(foreign ? rule->product : STR_NONE),
-                 foreign ? "/" : "", STR_ARG(what));
+    snprintf(ret, size, STR_FMT "%s" STR_FMT, STR_ARG(foreign ? rule->product : STR_NONE),
+             foreign && what.n ? "/" : "", STR_ARG(what));
 }
 
 static void count_missing(struct check *c, const char *name)
@@ -125,9 +122,16 @@ static void take_error(struct check *c, const struct error *e)
 static void check_file(struct check *c, const char *path)
 {
     struct error e = {0};
-    size_t before = rule_set_count(c->set);
+    char *text = NULL;
+    size_t n = 0, before = rule_set_count(c->set);
     c->files++;
-    if (rulefile_add(c->set, path, &e) < 0) {
+    int r = rulefile_read(path, &text, &n, &e);
+    if (r == 0)
+        r = rule_set_add(c->set, str_bytes(text, n), path, &e);
+    free(text);
+    if (r < 0) {
+        if (!e.file[0])
+            error_place(&e, path, e.line, e.column);
         take_error(c, &e);
         return;
     }
@@ -157,8 +161,7 @@ static void print_summary(struct check *c)
                  c->files, c->rules, c->fire, c->elsewhere, c->errors);
         return;
     }
-    if (c->table.n_cells)
-        table_print(&c->table, &c->cli->out, 0, b);
+    table_print(&c->table, &c->cli->out, 0, b);
     buf_addf(b,
              "%s%zu rules in %zu files: %zu can fire here, %zu are supported but their log source "
              "is not collected",

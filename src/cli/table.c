@@ -65,7 +65,7 @@ static void measure(const struct table *t, const struct term *term, unsigned wid
 {
     for (unsigned c = 0; c < t->n_columns; c++)
         widths[c] = t->columns[c].title ? (unsigned)strlen(t->columns[c].title) : 0;
-    for (size_t i = 0; i < t->n_cells; i++) {
+    for (size_t i = 0; t->n_columns && i < t->n_cells; i++) {
         unsigned n = text_columns(cell_text(t, i)), *width = &widths[i % t->n_columns];
         *width = n > *width ? n : *width;
     }
