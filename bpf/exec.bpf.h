@@ -20,7 +20,7 @@ static __always_inline void file_describe(struct record_file *f, struct inode *i
     f->links = inode->i_nlink;
     if (bpf_core_field_exists(new->i_ctime_sec)) {
         f->changed_sec = BPF_CORE_READ(new, i_ctime_sec);
-        f->changed_nsec = BPF_CORE_READ(new, i_ctime_nsec);
+        f->changed_nsec = BPF_CORE_READ(new, i_ctime_nsec) & ~(1u << 31); // a flag since 6.13
     } else if (bpf_core_field_exists(middle->__i_ctime)) {
         f->changed_sec = BPF_CORE_READ(middle, __i_ctime.tv_sec);
         f->changed_nsec = BPF_CORE_READ(middle, __i_ctime.tv_nsec);

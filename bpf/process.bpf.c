@@ -49,7 +49,6 @@ struct exited {
     u32 pid, reserved;
 };
 
-// Two threads that exit at the same time may both find that nobody lives: the first to put its group here reports.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 1024);
@@ -57,23 +56,39 @@ struct {
     __type(value, u8);
 } exited SEC(".maps");
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit, struct task_struct *task)
+// Since 6.16 the tracepoint says whether this is the last thread (the loader looks).
+const volatile __u8 exit_tells_last;
+
+// Without that, two threads that exit at the same time may both find that nobody lives. A leader that still has its
+// memory comes to the tracepoint later, with its exit code set: it is left to report; else the first to put the group
+// into the map does.
+static __always_inline bool is_last(struct task_struct *task)
 {
+    struct task_struct *leader = task->group_leader;
+    struct exited key = {.start = leader->start_boottime, .pid = task->tgid};
+    u8 one = 1;
+
+    if (task->signal->live.counter)
+        return false;
+    if (task->signal->nr_threads <= 1)
+        return true;
+    if (task->pid != task->tgid && leader->mm)
+        return false;
+    return bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) != -17 /* EEXIST */;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_exit(u64 *arguments)
+{
+    struct task_struct *task = (struct task_struct *)arguments[0];
     struct signal_struct *group = task->signal;
     u32 pid = task->tgid, tid = task->pid;
     struct record_exit *x;
 
     if (bpf_map_lookup_elem(&judged, &tid))
         bpf_map_delete_elem(&judged, &tid);
-    if (group->live.counter)
+    if (exit_tells_last ? !(u8)arguments[1] : !is_last(task))
         return 0;
-    if (group->nr_threads > 1) {
-        struct exited key = {.start = task->group_leader->start_boottime, .pid = pid};
-        u8 one = 1;
-        if (bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) == -17 /* EEXIST */)
-            return 0;
-    }
     if (flags_of(pid))
         bpf_map_delete_elem(&flags, &pid);
 

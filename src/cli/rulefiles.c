@@ -110,6 +110,18 @@ int rulefile_read(const char *path, char **ret, size_t *ret_n, struct error *e)
     return 0;
 }
 
+int rulefile_add(struct rule_set *set, const char *path, struct error *e)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t n = 0;
+    int r = rulefile_read(path, &text, &n, e);
+    if (r == 0)
+        r = rule_set_add(set, str_bytes(text, n), path, e);
+    if (r < 0 && e && !e->file[0])
+        error_place(e, path, e->line, e->column);
+    return r;
+}
+
 static bool field_known(void *context, struct str category, struct str service, struct str field,
                         const char **ret_nearest)
 {

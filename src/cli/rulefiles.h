@@ -20,6 +20,9 @@ void rulefiles_done(struct rulefiles *files);
 // The text of one file, at most 1 MiB; free() *ret. e has the file.
 int rulefile_read(const char *path, char **ret, size_t *ret_n, struct error *e);
 
+// Reads the file and adds its rules to the set. Negative errno with e, which has the file.
+int rulefile_add(struct rule_set *set, const char *path, struct error *e);
+
 // Options of a set whose rules are checked against the fields of events that we know; log sources that nothing here
 // collects accept any field.
 struct rule_options rulefiles_options(void);

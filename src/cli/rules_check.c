@@ -38,8 +38,11 @@ static void source_name(const struct rule *rule, char *ret, size_t size)
 {
     bool foreign = rule->product.n && !str_eq(rule->product, STR("linux"));
     struct str what = rule->service.n ? rule->service : rule->category;
-    snprintf(ret, size, STR_FMT "%s" STR_FMT, STR_ARG(foreign ? rule->product : STR_NONE),
-             foreign && what.n ? "/" : "", STR_ARG(what));
+    if (what.n == 0) // "product: linux" alone means any of its log files
+        snprintf(ret, size, "log files of " STR_FMT, STR_ARG(rule->product));
+    else
+        snprintf(ret, size, STR_FMT "%s" STR_FMT, STR_ARG(foreign ? rule->product : STR_NONE),
+                 foreign ? "/" : "", STR_ARG(what));
 }
 
 static void count_missing(struct check *c, const char *name)
@@ -122,16 +125,9 @@ static void take_error(struct check *c, const struct error *e)
 static void check_file(struct check *c, const char *path)
 {
     struct error e = {0};
-    char *text = NULL;
-    size_t n = 0, before = rule_set_count(c->set);
+    size_t before = rule_set_count(c->set);
     c->files++;
-    int r = rulefile_read(path, &text, &n, &e);
-    if (r == 0)
-        r = rule_set_add(c->set, str_bytes(text, n), path, &e);
-    free(text);
-    if (r < 0) {
-        if (!e.file[0])
-            error_place(&e, path, e.line, e.column);
+    if (rulefile_add(c->set, path, &e) < 0) {
         take_error(c, &e);
         return;
     }
@@ -161,7 +157,8 @@ static void print_summary(struct check *c)
                  c->files, c->rules, c->fire, c->elsewhere, c->errors);
         return;
     }
-    table_print(&c->table, &c->cli->out, 0, b);
+    if (c->table.n_cells)
+        table_print(&c->table, &c->cli->out, 0, b);
     buf_addf(b,
              "%s%zu rules in %zu files: %zu can fire here, %zu are supported but their log source "
              "is not collected",

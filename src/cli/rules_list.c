@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/draw.h"
 #include "cli/place.h"
+#include "cli/rulefiles.h"
 #include "cli/rules.h"
 #include "cli/table.h"
-#include "detect/detect.h"
 #include "event/json.h"
 
+#include <errno.h>
+
 static const struct option options[] = {OPTION_JSON, {0}};
-
-struct problems {
-    struct cli *cli;
-};
-
-static void tell(void *context, const struct error *e)
-{
-    cli_error(((struct problems *)context)->cli, e);
-}
 
 static void add_text(const char *name, struct str value, bool first, struct buf *out)
 {
@@ -78,25 +71,29 @@ static void print_set(struct cli *cli, const struct rule_set *set, bool json)
 
 static int run(struct cli *cli, const struct args *args)
 {
-    char folder[512];
+    _cleanup_rulefiles_ struct rulefiles files = {0};
+    struct rule_options set_options = rulefiles_options();
+    struct rule_set *set = NULL;
     struct error e = {0};
-    struct detect *detect = NULL;
-    struct problems problems = {cli};
-    unsigned refused = 0;
+    char folder[512];
+    bool refused = false;
     if (args->n_words)
         snprintf(folder, sizeof folder, "%s", args->words[0]);
     else if (place_rules(folder, sizeof folder, &e) < 0)
         return cli_fail(cli, &e);
-    int r = detect_new(&detect);
-    if (r == 0)
-        r = detect_load(detect, folder, tell, &problems, &refused);
-    if (r < 0) {
-        error_set(&e, r, "cannot read rules from %s: %s", folder, strerror(-r));
-        detect_free(detect);
+    if (rulefiles_collect(folder, &files, &e) < 0)
+        return cli_fail(cli, &e);
+    if (rule_set_new(&set_options, &set) < 0) {
+        error_set(&e, -ENOMEM, "out of memory");
         return cli_fail(cli, &e);
     }
-    print_set(cli, detect_rules(detect), args_has(args, "json"));
-    detect_free(detect);
+    for (size_t i = 0; i < files.n; i++)
+        if (rulefile_add(set, files.paths[i], &e) < 0) {
+            cli_error(cli, &e);
+            refused = true;
+        }
+    print_set(cli, set, args_has(args, "json"));
+    rule_set_free(set);
     return refused ? CLI_NO : CLI_OK;
 }
 

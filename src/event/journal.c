@@ -43,13 +43,14 @@ static void close_folder(DIR **folder)
 
 int journal_list(int folder_fd, uint64_t **ret_numbers, size_t *ret_n)
 {
-    _cleanup_close_ int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    _cleanup_(close_folder) DIR *folder = fdopendir(fd);
-    if (!folder)
-        return -errno;
-    fd = -1; // the stream owns it now
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(close_folder) DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (!folder) {
+        int r = -errno;
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
     _cleanup_free_ uint64_t *numbers = NULL;
     size_t n = 0, cap = 0;
     uint64_t number;

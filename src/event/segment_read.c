@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "event/copy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,18 +31,6 @@ struct segment_reader {
     struct buf whole, packed;
 };
 
-// protobuf-c asks for every little part; the arena gives all back at once.
-static void *part_alloc(void *arena, size_t n)
-{
-    return arena_alloc(arena, n);
-}
-
-static void part_free(void *arena, void *part)
-{
-    (void)arena;
-    (void)part;
-}
-
 int segment_reader_new(int fd, struct segment_reader **ret)
 {
     struct segment_reader *r = calloc(1, sizeof *r);
@@ -49,7 +38,7 @@ int segment_reader_new(int fd, struct segment_reader **ret)
         return -ENOMEM;
     r->fd = fd;
     r->arena.limit = UNPACKED_LIMIT;
-    r->allocator = (ProtobufCAllocator){part_alloc, part_free, &r->arena};
+    r->allocator = event_allocator(&r->arena);
     r->zstd = ZSTD_createDCtx();
     if (!r->zstd || segment_hasher_init(&r->hasher) < 0) {
         segment_reader_free(r);

@@ -337,6 +337,10 @@ static void test_json_parse_refuses_with_place(void **state)
         {"{\"dns\":{\"question\":\"\\ud800\"}}", 1, 27, "no second"},
         {"{\"dns\":{\"question\":\"\\ud800\\u0041\"}}", 1, 33, "no second"},
         {"{\"dns\":{\"question\":\"\xff\"}}", 1, 21, "not UTF-8"},
+        {"{\"dns\":{\"question\":\"\xe0\x80\x80\"}}", 1, 21, "not UTF-8"}, // overlong
+        {"{\"dns\":{\"question\":\"\xf0\x8f\xbf\xbf\"}}", 1, 21, "not UTF-8"},
+        {"{\"dns\":{\"question\":\"\xed\xa0\x80\"}}", 1, 21, "not UTF-8"}, // a surrogate
+        {"{\"dns\":{\"question\":\"\xf4\x90\x80\x80\"}}", 1, 21, "not UTF-8"},
         {"{\"connect\":{\"source\":{\"ip\":\"1.2.3\"}}}", 1, 28, "not an address"},
         {"{\"connect\":{\"source\":{\"ip\":\"hex:1\"}}}", 1, 28, "two hexadecimal"},
         {"{\"file\":{\"action\":\"CREATE\"}}", 1, 19, "unknown word"},

@@ -79,11 +79,25 @@ static void set_environment_names(struct process_bpf *process)
     }
 }
 
+// Arguments of a tracepoint, as the kernel's types tell.
+static unsigned tracepoint_arguments(const struct btf *btf, const char *name)
+{
+    int id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+    const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+
+    for (; type && (btf_is_typedef(type) || btf_is_ptr(type));
+         type = btf__type_by_id(btf, type->type))
+        ;
+    return type && btf_is_func_proto(type) && btf_vlen(type) ? btf_vlen(type) - 1u
+                                                             : 0; // the first is not ours
+}
+
 static int load_process(struct probe *probe, const struct probe_options *options, struct error *e)
 {
     LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = probe->log,
                 .kernel_log_size = VERIFIER_LOG_BYTES);
     struct btf *btf = btf__load_vmlinux_btf();
+    bool exit_tells_last;
     int r;
 
     if (!btf) {
@@ -92,11 +106,13 @@ static int load_process(struct probe *probe, const struct probe_options *options
         error_way_out(e, "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as Debian's are");
         return -ENOENT;
     }
+    exit_tells_last = tracepoint_arguments(btf, "btf_trace_sched_process_exit") >= 2;
     btf__free(btf);
     probe->process = process_bpf__open_opts(&opts);
     if (!probe->process)
         return error_set(e, -errno, "cannot open the process programs: %s", strerror(errno));
     set_environment_names(probe->process);
+    probe->process->rodata->exit_tells_last = exit_tells_last;
     r = bpf_map__set_max_entries(probe->process->maps.counters,
                                  (uint32_t)libbpf_num_possible_cpus());
     if (r == 0)
