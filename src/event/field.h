@@ -45,8 +45,8 @@ struct field_value field_get(const struct field *field, const Tiercel__Event *ev
                              struct arena *arena);
 // The reverse, for rule tests and replay of name/value records: makes what is missing on the way, in the arena.
 // A list takes one more element each time. CommandLine is split at every single blank, so that joining gives it back.
-// 0, -EINVAL when the text does not fit the field's type or the event is of another kind, -ENOTSUP for a computed field
-// that cannot be set, -ENOMEM.
+// 0, -EINVAL when the text does not fit the field's type or the event is of another kind, -ENOMEM. Every field can be
+// set, the computed ones too.
 int field_set(const struct field *field, Tiercel__Event *event, struct str text,
               struct arena *arena, struct error *e);
 

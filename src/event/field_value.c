@@ -193,9 +193,11 @@ static struct field_value identity(const void *message, const struct field *f, s
     return printed(FIELD_TEXT, 0, text, n, arena);
 }
 
-static struct field_value seconds(struct field_value v, struct arena *arena)
+static struct field_value seconds(const struct field *f, const void *message, struct arena *arena)
 {
-    return v.type == FIELD_ABSENT ? v : number_value((uint64_t)v.number / 1000000000u, arena);
+    if (!*(const protobuf_c_boolean *)at(message, f->leaf->quantifier_offset))
+        return ABSENT;
+    return number_value(*(const uint64_t *)at(message, f->leaf->offset) / 1000000000u, arena);
 }
 
 static struct field_value protocol(struct field_value v)
@@ -255,7 +257,7 @@ struct field_value field_get(const struct field *field, const Tiercel__Event *ev
     case USER:
         return user(message, arena);
     case SECONDS:
-        return seconds(plain(field, message, arena), arena);
+        return seconds(field, message, arena);
     case WORD_0:
     case WORD_1:
     case WORD_2:

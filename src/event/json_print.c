@@ -142,6 +142,19 @@ static bool is_set(const ProtobufCFieldDescriptor *d, const char *message)
     return d->label == PROTOBUF_C_LABEL_REQUIRED || *(const protobuf_c_boolean *)quantifier;
 }
 
+static void add_name(char before, const char *name, struct buf *out)
+{
+    size_t n = strlen(name);
+    char *p = buf_room(out, n + 4);
+    if (!p)
+        return;
+    *p++ = before;
+    *p++ = '"';
+    memcpy(p, name, n);
+    memcpy(p + n, "\":", 2);
+    out->n += n + 4;
+}
+
 void json_print(const ProtobufCMessage *message, struct buf *out)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
@@ -152,9 +165,7 @@ void json_print(const ProtobufCMessage *message, struct buf *out)
         if (!is_set(d, base))
             continue;
         enum leaf_kind kind = leaf_kind(d);
-        buf_add_char(out, before);
-        add_quoted(d->name, strlen(d->name), out);
-        buf_add_char(out, ':');
+        add_name(before, d->name, out);
         before = ',';
         if (d->label != PROTOBUF_C_LABEL_REPEATED) {
             add_value(d, kind, base + d->offset, out);

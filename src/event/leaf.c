@@ -190,17 +190,13 @@ int leaf_parse_ip(struct str text, uint8_t ret[16], size_t *ret_n)
     return 0;
 }
 
-// Length of the "ACTION_" that all values of the enum begin with, or 0.
+// Length of the "ACTION_" that all values of the enum begin with, or 0. The first and the last tell; a test looks at
+// those between.
 static size_t shared_prefix(const ProtobufCEnumDescriptor *type)
 {
     const char *first = type->values[0].name, *end = strchr(first, '_');
-    if (!end || type->n_values < 2)
-        return 0;
-    size_t n = (size_t)(end - first) + 1;
-    for (unsigned i = 1; i < type->n_values; i++)
-        if (strncmp(type->values[i].name, first, n) != 0)
-            return 0;
-    return n;
+    size_t n = end ? (size_t)(end - first) + 1 : 0;
+    return strncmp(type->values[type->n_values - 1].name, first, n) == 0 ? n : 0;
 }
 
 size_t leaf_print_enum(const ProtobufCEnumDescriptor *type, int value, char ret[LEAF_TEXT_MAX])

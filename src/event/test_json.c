@@ -171,6 +171,20 @@ static void test_json_keeps_every_bit_of_random_messages(void **state)
     }
 }
 
+// Either all names have the prefix or none: it is found by the first and the last.
+static void check_enum(const ProtobufCEnumDescriptor *type)
+{
+    const char *first = type->values[0].name, *last = type->values[type->n_values - 1].name;
+    const char *end = strchr(first, '_');
+    bool prefix = end && strncmp(first, last, (size_t)(end - first) + 1) == 0;
+    assert_true(type->n_values > 1);
+    for (unsigned k = 0; k < type->n_values; k++) {
+        assert_true(strlen(type->values[k].name) < LEAF_TEXT_MAX);
+        assert_true(!prefix ||
+                    strncmp(type->values[k].name, first, (size_t)(end - first) + 1) == 0);
+    }
+}
+
 // What json, fields and the random messages above rely on.
 static void check_type(const ProtobufCMessageDescriptor *type)
 {
@@ -192,11 +206,8 @@ static void check_type(const ProtobufCMessageDescriptor *type)
             assert_int_equal(d->type, PROTOBUF_C_TYPE_MESSAGE);
         if (d->label == PROTOBUF_C_LABEL_REQUIRED && d->type == PROTOBUF_C_TYPE_MESSAGE)
             assert_ptr_equal(d->descriptor, &tiercel__process_id__descriptor);
-        for (unsigned k = 0; d->type == PROTOBUF_C_TYPE_ENUM &&
-                             k < ((const ProtobufCEnumDescriptor *)d->descriptor)->n_values;
-             k++)
-            assert_true(strlen(((const ProtobufCEnumDescriptor *)d->descriptor)->values[k].name) <
-                        LEAF_TEXT_MAX);
+        if (d->type == PROTOBUF_C_TYPE_ENUM)
+            check_enum(d->descriptor);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <xxhash.h>
+#include <zstd.h>
 
 // ---- one file
 
@@ -313,6 +314,25 @@ static void test_segment_sizes_are_not_believed(void **state)
     seal_and_read(bad, "\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00", -EBADMSG, "belong together");
 }
 
+// 16 MiB of events of two bytes each would need a gigabyte: refused at a quarter of that.
+static void test_segment_memory_bomb(void **state)
+{
+    (void)state;
+    size_t bound = ZSTD_compressBound(SEGMENT_BATCH_LIMIT);
+    uint8_t *plain = malloc(SEGMENT_BATCH_LIMIT);
+    char *body = malloc(bound);
+    for (size_t i = 0; i < SEGMENT_BATCH_LIMIT; i += 2) {
+        plain[i] = 8 << 3 | 2; // Batch.events, a message
+        plain[i + 1] = 0;      // of no bytes
+    }
+    size_t n = ZSTD_compress(body, bound, plain, SEGMENT_BATCH_LIMIT, 1);
+    assert_false(ZSTD_isError(n));
+    struct segment_header h = {.packed = SEGMENT_BATCH_LIMIT, .compressed = (uint32_t)n};
+    seal_and_read(h, body, -EFBIG, "needs more than");
+    free(plain);
+    free(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +349,7 @@ int main(void)
         TEST(test_segment_every_flipped_byte_is_noticed),
         TEST(test_segment_changed_and_sealed_batch_breaks_the_chain),
         TEST(test_segment_sizes_are_not_believed),
+        TEST(test_segment_memory_bomb),
     };
     return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
 }
