@@ -129,7 +129,7 @@ static int allow_threads(scmp_filter_ctx filter)
 static int allow_maps(scmp_filter_ctx filter)
 {
     static const int commands[] = {BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM,
-                                   BPF_MAP_GET_NEXT_KEY};
+                                   BPF_MAP_GET_NEXT_KEY, BPF_OBJ_GET_INFO_BY_FD};
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(commands) / sizeof(*commands); i++)
         r = ALLOW_IF(bpf, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)commands[i]));
