@@ -24,8 +24,8 @@ static long environment_step(u32 index, void *unused)
     if (!s || s->environment.position >= s->environment.end)
         return 1;
     text = (u64 *)record_place(s, s->at);
-    n = bpf_probe_read_user_str(text, ENVIRONMENT_VALUE, (void *)s->environment.position);
-    if (n <= 0) {
+    n = read_user_string(text, ENVIRONMENT_VALUE, s->environment.position);
+    if (n < 0) {
         s->environment.flags |= PART_UNREAD;
         return 1;
     }
@@ -85,8 +85,8 @@ static long script_step(u32 index, void *unused)
     if (!s || s->script.position >= s->script.end)
         return 1;
     start = s->script.position;
-    n = bpf_probe_read_user_str(s->string, sizeof s->string, (void *)start);
-    if (n <= 0)
+    n = read_user_string(s->string, sizeof s->string, start);
+    if (n < 0)
         return 1;
     s->script.position = start + n;
     if (n != s->script.filename_bytes || !hash_memory(s, start, start + n, 0) ||

@@ -70,8 +70,9 @@ static __always_inline bool is_last(struct task_struct *task)
 
     if (task->signal->live.counter)
         return false;
-    if (task->signal->nr_threads <= 1)
-        return true;
+    if (task->signal->nr_threads <=
+        1) // alone by now: one that reported before has been here and is gone
+        return !bpf_map_lookup_elem(&exited, &key);
     if (task->pid != task->tgid && leader->mm)
         return false;
     return bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) != -17 /* EEXIST */;

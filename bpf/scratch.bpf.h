@@ -65,6 +65,13 @@ struct {
     __type(value, u8);
 } guarded SEC(".maps");
 
+// Bytes with the NUL, or negative. Older kernels (6.1, 6.12) give 0 for an empty string.
+static __always_inline long read_user_string(void *to, u32 bytes, u64 from)
+{
+    long n = bpf_probe_read_user_str(to, bytes, (void *)from);
+    return n ? n : 1;
+}
+
 static __always_inline u8 *record_place(struct scratch *s, u32 at)
 {
     at &= RECORD_BYTES - 1;
