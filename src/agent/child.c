@@ -214,19 +214,6 @@ void child_end(struct parent *p, enum role role)
     c->channel = -1;
 }
 
-static void pass_on_errors(struct child *c, enum role role)
-{
-    char text[512];
-    ssize_t n = c->errors >= 0 ? read(c->errors, text, sizeof(text) - 1) : 0;
-    if (n <= 0)
-        return;
-    text[n] = 0;
-    for (ssize_t i = 0; i < n; i++)
-        if ((unsigned char)text[i] < ' ' && text[i] != '\n')
-            text[i] = '?';
-    parent_say("%s wrote: %s", role_name(role), text);
-}
-
 static void release(struct child *c)
 {
     if (c->channel >= 0)
@@ -271,7 +258,8 @@ static void gone(struct parent *p, enum role role, int status)
     bool wanted = c->state == CHILD_ENDING || p->stopping ||
                   (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_AGAIN);
     bool young = c->state != CHILD_RUNNING || now - c->since_ns < YOUNG_NS;
-    pass_on_errors(c, role);
+    parent_hear(p, role); // what it said last
+    parent_errors(p, role);
     release(c);
     c->not_before_ns = 0;
     if (role == ROLE_ENGINE)

@@ -149,7 +149,7 @@ static void handle(struct parent *p, enum role role, struct link_message *m)
     }
 }
 
-static void hear(struct parent *p, enum role role)
+void parent_hear(struct parent *p, enum role role)
 {
     static struct link_message m;
     struct child *c = &p->children[role];
@@ -237,11 +237,14 @@ static void take_signals(struct parent *p)
     }
 }
 
-static void pass_on_errors(enum role role, struct child *c)
+void parent_errors(struct parent *p, enum role role)
 {
+    struct child *c = &p->children[role];
     char text[512];
-    ssize_t n = read(c->errors, text, sizeof(text) - 1);
-    if (n <= 0) {
+    ssize_t n = c->errors < 0 ? -1 : read(c->errors, text, sizeof(text) - 1);
+    if (n < 0)
+        return;
+    if (n == 0) {
         close(c->errors);
         c->errors = -1;
         return;
@@ -270,9 +273,9 @@ static void turn(struct parent *p)
             take_signals(p);
         for (enum role role = ROLE_PARENT + 1; role < ROLE_COUNT; role++) {
             if (fds[2 + 2 * role].revents)
-                hear(p, role);
+                parent_hear(p, role);
             if (fds[3 + 2 * role].revents)
-                pass_on_errors(role, &p->children[role]);
+                parent_errors(p, role);
         }
         if (fds[1].revents)
             serve_accept(p);

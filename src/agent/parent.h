@@ -86,6 +86,8 @@ void parent_why(struct parent *p, const char *format, ...)
 void parent_state(struct parent *p, const char *state, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void parent_stop(struct parent *p);
+void parent_hear(struct parent *p, enum role role);   // messages that wait
+void parent_errors(struct parent *p, enum role role); // what it wrote to its standard error, into our log
 
 // ---- child.c
 int child_start(struct parent *p, enum role role);

@@ -11,15 +11,23 @@
 #define BEAT_MS 200
 #define STACK_BYTES ((size_t)256 << 10)
 
-int warden_prepare(struct role_context *context)
-{
-    return gate_hold(context->table, GATE_HOLDER_WARDEN);
-}
-
 struct watch {
     struct role_context *role;
     int channel; // its other end is never closed: the process ends as a whole
 };
+
+// One a process: the channel is made while sockets can still be had.
+static struct watch the_watch;
+
+int warden_prepare(struct role_context *context)
+{
+    int pair[2];
+    int r = link_pair(pair);
+    if (r < 0)
+        return r;
+    the_watch = (struct watch){.role = context, .channel = pair[0]};
+    return gate_hold(context->table, GATE_HOLDER_WARDEN);
+}
 
 static void *answer(void *context)
 {
@@ -31,16 +39,11 @@ static void *answer(void *context)
 
 static int begin(struct watch *w)
 {
-    int pair[2];
     pthread_t thread;
     pthread_attr_t attributes;
-    int r = link_pair(pair);
-    if (r < 0)
-        return r;
-    w->channel = pair[0];
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    r = -pthread_create(&thread, &attributes, answer, w);
+    int r = -pthread_create(&thread, &attributes, answer, w);
     pthread_attr_destroy(&attributes);
     return r == 0 ? role_tell(w->role, TOLD_HOLDS, NULL, 0, -1) : r;
 }
@@ -68,8 +71,6 @@ static int message(struct watch *w, bool *holds)
 
 int warden_role(struct role_context *context)
 {
-    static struct watch w;
-    w.role = context;
     bool holds = false;
     struct pollfd p = {.fd = context->parent, .events = POLLIN};
     if (role_tell(context, TOLD_READY, NULL, 0, -1) < 0)
@@ -77,7 +78,7 @@ int warden_role(struct role_context *context)
     for (;;) {
         poll(&p, 1, BEAT_MS);
         role_beat(context);
-        int status = p.revents ? message(&w, &holds) : -1;
+        int status = p.revents ? message(&the_watch, &holds) : -1;
         if (status >= 0)
             return status;
     }
