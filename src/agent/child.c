@@ -277,14 +277,18 @@ static void gone(struct parent *p, enum role role, int status)
         count_failure(p, role, now, how);
 }
 
-void child_reap(struct parent *p)
+bool child_reap(struct parent *p)
 {
+    bool any = false;
     for (enum role role = ROLE_PARENT + 1; role < ROLE_COUNT; role++) {
         int status;
         pid_t pid = p->children[role].pid;
-        if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid)
+        if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
             gone(p, role, status);
+            any = true;
+        }
     }
+    return any;
 }
 
 // ---- watching

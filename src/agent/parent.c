@@ -284,7 +284,8 @@ static void turn(struct parent *p)
                 p->callers[i] == fds[2 + 2 * ROLE_COUNT + i].fd)
                 serve_caller(p, i);
     }
-    child_reap(p);
+    if (child_reap(p))
+        p->tick_ns = 0; // look after the others now, not with the next tick
 }
 
 static void loop(struct parent *p)
@@ -294,13 +295,11 @@ static void loop(struct parent *p)
         release_engine(p);
         arming_step(p);
         uint64_t now = os_monotonic_ns();
-        uint64_t since = now - p->tick_ns;
-        // After a pause of our own (a suspended machine) everybody looks silent: give them a turn first.
-        if (since >= PARENT_TICK_MS * 1000000ull || p->children[ROLE_ENGINE].state == CHILD_DOWN) {
-            if (since < 2 * SECOND_NS) {
+        if (now - p->tick_ns >= PARENT_TICK_MS * 1000000ull) {
+            // After a pause of our own (a suspended machine) everybody looks silent: give them a turn first.
+            if (!p->tick_ns || now - p->tick_ns < 2 * SECOND_NS)
                 child_watch(p);
-                arming_watch(p);
-            }
+            arming_watch(p);
             report(p);
             p->tick_ns = now;
         }

@@ -86,8 +86,9 @@ void parent_why(struct parent *p, const char *format, ...)
 void parent_state(struct parent *p, const char *state, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void parent_stop(struct parent *p);
-void parent_hear(struct parent *p, enum role role);   // messages that wait
-void parent_errors(struct parent *p, enum role role); // what it wrote to its standard error, into our log
+void parent_hear(struct parent *p, enum role role); // messages that wait
+void parent_errors(struct parent *p,
+                   enum role role); // what it wrote to its standard error, into our log
 
 // ---- child.c
 int child_start(struct parent *p, enum role role);
@@ -96,8 +97,8 @@ int child_send(struct parent *p, enum role role, enum order order, const void *b
 int child_give(struct parent *p, enum role role, enum give what, uint64_t number, int fd);
 void child_kill(struct parent *p, enum role role, const char *why);
 void child_end(struct parent *p, enum role role); // closes its channel: it ends by itself
-void child_reap(struct parent *p);
-void child_watch(struct parent *p); // every tick: starts, stopped and silent ones
+bool child_reap(struct parent *p);                // true: somebody is gone
+void child_watch(struct parent *p);               // every tick: starts, stopped and silent ones
 static inline bool child_begun(const struct child *c)
 {
     return c->state == CHILD_STARTING || c->state == CHILD_RUNNING;

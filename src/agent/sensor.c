@@ -8,6 +8,7 @@
 #include "sensor/gate_table.h"
 #include "sensor/probe.h"
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -333,7 +334,9 @@ int sensor_prepare(struct role_context *context)
 {
     the_sensor.role = context;
     the_sensor.prevent = context->setup.prevent;
-    return start(&the_sensor);
+    int r = start(&the_sensor);
+    malloc_trim(0); // the kernel's type information was some 15 MiB
+    return r;
 }
 
 int sensor_role(struct role_context *context)
