@@ -144,15 +144,10 @@ static bool is_set(const ProtobufCFieldDescriptor *d, const char *message)
 
 static void add_name(char before, const char *name, struct buf *out)
 {
-    size_t n = strlen(name);
-    char *p = buf_room(out, n + 4);
-    if (!p)
-        return;
-    *p++ = before;
-    *p++ = '"';
-    memcpy(p, name, n);
-    memcpy(p + n, "\":", 2);
-    out->n += n + 4;
+    const char open[2] = {before, '"'}, close[2] = {'"', ':'};
+    buf_add(out, open, sizeof open);
+    buf_add_str(out, str_from(name));
+    buf_add(out, close, sizeof close);
 }
 
 void json_print(const ProtobufCMessage *message, struct buf *out)
