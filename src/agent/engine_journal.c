@@ -45,6 +45,16 @@ static void account(struct engine *e, int r, uint64_t records, uint64_t from, ui
 static void write_batch(struct engine *e)
 {
     struct engine_journal *j = &e->journal;
+    pthread_mutex_lock(&j->lock);
+    bool nowhere = j->writer.fd < 0 && !j->stop;
+    pthread_mutex_unlock(&j->lock);
+    if (nowhere) { // the segment is on its way: what is collected waits for it as long as it has room
+        pthread_mutex_lock(&e->lock);
+        bool full = batch_full(e);
+        pthread_mutex_unlock(&e->lock);
+        if (!full)
+            return;
+    }
     struct engine_batch *b = batch_take(e);
     if (!b)
         return;
@@ -98,6 +108,8 @@ static void sync_segment(struct engine *e)
 static void *run(void *context)
 {
     struct engine *e = context;
+    // Compressing is not urgent: it shall not run at the gate's priority, which this thread inherited.
+    pthread_setschedparam(pthread_self(), SCHED_OTHER, &(struct sched_param){0});
     struct engine_journal *j = &e->journal;
     uint64_t synced_at = 0;
     for (bool stop = false; !stop;) {

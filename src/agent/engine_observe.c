@@ -3,6 +3,7 @@
 #include "agent/engine_private.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static Tiercel__Verdict verdict_for(const struct engine *e, const Tiercel__Event *event,
                                     const struct rule *rule, uint64_t detection)
@@ -90,7 +91,9 @@ static void judge_observed(struct engine *e, const struct decoded *d)
                      d->flags & EXEC_HASH_DIFFERS ? RESPOND_HASH_DIFFERS : RESPOND_RULE, arena);
         record_verdict(e, d, result.rules[i], id, kill, result.kill_lineage);
     }
-    if (stopped && result.n == 0)
+    const Tiercel__Process *p = d->event->process;
+    bool ours = p && p->lineage && p->lineage->role && strcmp(p->lineage->role, "agent") == 0;
+    if (stopped && result.n == 0 && !ours) // the sensor tries a denial when it starts
         record_verdict(e, d, NULL, own_detection(e, d), false, false);
 }
 

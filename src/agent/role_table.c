@@ -17,6 +17,7 @@ static const int engine_calls[] = {SCMP_SYS(process_vm_readv),
                                    SCMP_SYS(fsync),
                                    SCMP_SYS(ftruncate),
                                    SCMP_SYS(msync),
+                                   SCMP_SYS(sched_setscheduler), // downwards: no CAP_SYS_NICE
                                    SCMP_SYS(pidfd_open),
                                    -1};
 static const int warden_calls[] = {-1};
