@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WRITE_EVERY_NS 200000000u
 #define SYNC_EVERY_NS 1000000000u
@@ -76,7 +77,7 @@ static void ask_for_segment(struct engine *e, uint64_t now)
     pthread_mutex_lock(&j->lock);
     bool none = j->writer.fd < 0;
     bool ask = !j->asked && now >= j->ask_after &&
-               (none || j->writer.size >= e->role->setup.segment_bytes);
+               (none || j->writer.broken || j->writer.size >= e->role->setup.segment_bytes);
     j->asked |= ask;
     struct told_segment next = {.number = none ? j->number : j->number + 1};
     pthread_mutex_unlock(&j->lock);
@@ -156,8 +157,14 @@ void journal_give(struct engine *e, uint64_t number, int fd)
     if (j->writer.fd >= 0)
         segment_sync(&j->writer);
     segment_writer_done(&j->writer);
-    if (segment_writer_init(&j->writer, fd, last, sequence) < 0)
+    bool failed = segment_writer_init(&j->writer, fd, last, sequence) < 0;
+    // A torn tail that could not be cut: what is appended behind it could not be read.
+    bool torn = !failed && number == j->number && j->writer.size > j->expected;
+    if (failed) {
+        close(fd);
         j->writer.fd = -1;
+    }
+    j->writer.broken |= torn;
     j->number = number;
     j->asked = false;
     pthread_mutex_unlock(&j->lock);
@@ -178,6 +185,7 @@ static int recover(struct engine *e, int folder)
     j->writer.sequence = end.sequence;
     e->id_batch = end.sequence + 1;
     j->number = end.number;
+    j->expected = end.size;
     if (end.torn) {
         role_tell(e->role, TOLD_CUT_SEGMENT,
                   &(struct told_segment){.number = end.number, .size = end.size},
@@ -191,8 +199,10 @@ static int recover(struct engine *e, int folder)
     }
     if (r == 1)
         role_problem(e->role, "%s; a new segment is begun", error.what);
-    if (end.size >= e->role->setup.segment_bytes)
+    if (end.size >= e->role->setup.segment_bytes) {
         j->number++;
+        j->expected = 0;
+    }
     return 0;
 }
 

@@ -44,6 +44,7 @@ struct engine_journal {
     bool urgent, stop, synced;
     struct segment_writer writer;
     uint64_t number;    // of the segment being written
+    uint64_t expected;  // its size when it is given for the first time
     bool asked;         // the next segment was asked for
     uint64_t ask_after; // CLOCK_MONOTONIC: not before, for there was no room
     uint64_t unwritten; // records lost since the last good write
