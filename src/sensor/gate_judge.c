@@ -133,6 +133,14 @@ static bool is_probe(struct gate_thread *t)
     return true;
 }
 
+// The self-test must say why.
+static void probe_failed(struct gate_thread *t, int r)
+{
+    int probe = t->q.tid;
+    if (atomic_compare_exchange_strong(&t->gate->probe_tid, &probe, 0))
+        atomic_store(&t->gate->probe_result, r);
+}
+
 // argv is here and was read while the caller was held.
 static void judge(struct gate_thread *t)
 {
@@ -174,9 +182,7 @@ static void unreadable(struct gate_thread *t, int r)
         return;
     }
     gate_count(g->table, r == GATE_CALL_OTHER ? GATE_HELPER : GATE_NO_ARGV);
-    int probe = t->q.tid; // the self-test must say why
-    if (atomic_compare_exchange_strong(&g->probe_tid, &probe, 0))
-        atomic_store(&g->probe_result, r < 0 ? r : -ENOSYS);
+    probe_failed(t, r < 0 ? r : -ENOSYS);
     answer(t, true);
 }
 
@@ -199,6 +205,7 @@ void gate_judge_one(struct gate_thread *t)
         atomic_store(&t->doing, since);
         r = gate_argv_read(t->memory, t->q.tid, &t->call, g->hash_key, &t->strings);
         if (!back_from_argv(t, since)) {
+            probe_failed(t, -ETIMEDOUT);
             pthread_mutex_lock(&g->watch);
             gate_finish(t);
             pthread_mutex_unlock(&g->watch);

@@ -22,7 +22,7 @@ static unsigned storm = STORM;
 static int start(void **state)
 {
     (void)state;
-    rig = (struct rig){.deadline_ms = DEADLINE, .whole_host = whole_host};
+    rig = (struct rig){.deadline_ms = deadline, .whole_host = whole_host};
     rig_start(&rig, 100);
     return 0;
 }
@@ -314,6 +314,7 @@ int main(int argc, char **argv)
     rig_maybe_payload(argc, argv);
     for (int i = 1; i < argc; i++) {
         whole_host |= strcmp(argv[i], "--whole-host") == 0; // for a machine of its own only
+        deadline = whole_host ? 500 : 50;
         storm = atoi(argv[i]) > 0 ? (unsigned)atoi(argv[i]) : storm;
     }
     if (geteuid() != 0) {
