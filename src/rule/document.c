@@ -213,8 +213,12 @@ int rule_document_parse(struct rule_parse *p, const struct rule_yaml *document,
         return r;
     const struct rule_yaml *correlation = rule_yaml_get(document, "correlation");
     const struct rule_yaml *filter = rule_yaml_get(document, "filter");
-    if (filter)
-        return rule_fail(p, filter, -ENOTSUP, "filter documents are not supported yet");
+    if (filter) {
+        // Published filters and tools disagree whether their condition names what is kept or what is dropped.
+        rule_fail(p, filter, -ENOTSUP, "filter documents are not supported");
+        error_way_out(p->e, "write the exception into the rule: 'and not ...'");
+        return -ENOTSUP;
+    }
     if (correlation) {
         entry.rule.correlation = true;
         if (entry.rule.action == RULE_PREVENT)

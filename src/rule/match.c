@@ -21,7 +21,7 @@ struct seen {
 
 struct rule_scratch {
     hs_scratch_t *hs;
-    struct rule_regex_scratch regex;
+    struct rule_regex_scratch *regex;
     struct seen *seen; // per field
     size_t n_fields;
     uint64_t *candidates;
@@ -53,7 +53,7 @@ int rule_scratch_new(const struct rule_set *set, struct rule_scratch **ret)
     s->seen = calloc(set->n_fields, sizeof *s->seen);
     s->candidates = calloc(set->index->words, sizeof *s->candidates);
     s->memory = calloc(1, bytes + 8);
-    int r = s->seen && s->candidates && s->memory ? rule_regex_scratch_init(&s->regex) : -ENOMEM;
+    int r = s->seen && s->candidates && s->memory ? rule_regex_scratch_new(&s->regex) : -ENOMEM;
     char *memory = s->memory;
     for (size_t f = 0; r == 0 && f < set->n_fields; f++) {
         const struct rule_matcher *m = set->matchers[f];
@@ -80,7 +80,7 @@ struct rule_scratch *rule_scratch_free(struct rule_scratch *s)
     if (!s)
         return NULL;
     hs_free_scratch(s->hs);
-    rule_regex_scratch_done(&s->regex);
+    rule_regex_scratch_free(s->regex);
     free(s->seen);
     free(s->candidates);
     free(s->memory);
@@ -164,7 +164,7 @@ static bool by_regex(struct match *m, unsigned field, struct seen *seen, const p
     struct str text;
     uint32_t i = 0;
     for (size_t position = 0; next_text(m, field, seen, &position, &text); i++) {
-        int r = rule_regex_match(code, &m->scratch->regex, text);
+        int r = rule_regex_match(code, m->scratch->regex, text);
         m->limits += r < 0;
         if (r > 0) {
             *ret_where = i;

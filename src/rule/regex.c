@@ -4,12 +4,13 @@
 #include "rule/set.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-// PCRE2 counts its match limit anew for each start position, so the limit is the budget divided by the positions: one
-// value costs at most some 20 ms.
-#define BUDGET 10000000u
-#define LIMIT_MOST 1000000u
-#define LIMIT_LEAST 32u
+// Work for one value: about 20 ms. Every step of a pattern calls back (auto callout) and costs one, and the bytes by
+// which the position moved; where there are back-references also what comparing them may cost.
+#define BUDGET 2000000u
+#define COMPARED_BYTES 16 // per unit of work
 #define JIT_STACK_MAX ((size_t)256 << 10)
 #define NESTING_MAX 100
 
@@ -22,7 +23,8 @@ static uint32_t options_of(unsigned flags)
     return options;
 }
 
-static pcre2_code *compile(struct str expression, unsigned flags, int *ret_code, size_t *ret_offset)
+static pcre2_code *compile(struct str expression, uint32_t options, int *ret_code,
+                           size_t *ret_offset)
 {
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     if (!context) {
@@ -31,7 +33,7 @@ static pcre2_code *compile(struct str expression, unsigned flags, int *ret_code,
     }
     pcre2_set_parens_nest_limit(context, NESTING_MAX);
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)(expression.p ? expression.p : ""), expression.n,
-                                     options_of(flags), ret_code, ret_offset, context);
+                                     options, ret_code, ret_offset, context);
     pcre2_compile_context_free(context);
     return code;
 }
@@ -40,7 +42,13 @@ int rule_regex_check(struct str expression, unsigned flags, char *ret_message, s
                      size_t *ret_offset)
 {
     int code;
-    pcre2_code *compiled = compile(expression, flags, &code, ret_offset);
+    const char *nul = expression.n ? memchr(expression.p, 0, expression.n) : NULL;
+    if (nul) { // vectorscan takes C strings
+        snprintf(ret_message, size, "a NUL character, write it as \\x00");
+        *ret_offset = (size_t)(nul - expression.p);
+        return -EINVAL;
+    }
+    pcre2_code *compiled = compile(expression, options_of(flags), &code, ret_offset);
     if (compiled) {
         pcre2_code_free(compiled);
         return 0;
@@ -53,7 +61,8 @@ int rule_regex_compile(struct str expression, unsigned flags, pcre2_code **ret)
 {
     int code;
     size_t offset;
-    pcre2_code *compiled = compile(expression, flags, &code, &offset);
+    pcre2_code *compiled =
+        compile(expression, options_of(flags) | PCRE2_AUTO_CALLOUT, &code, &offset);
     if (!compiled)
         return code == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL;
     // Where executable memory is refused the interpreter serves, with the same limits.
@@ -62,33 +71,60 @@ int rule_regex_compile(struct str expression, unsigned flags, pcre2_code **ret)
     return 0;
 }
 
-int rule_regex_scratch_init(struct rule_regex_scratch *s)
+struct rule_regex_scratch {
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+    pcre2_jit_stack *stack;
+    size_t work, position; // of the match at hand
+    bool compares;         // the pattern has back-references
+};
+
+static int on_step(pcre2_callout_block *block, void *context)
 {
+    struct rule_regex_scratch *s = context;
+    size_t at = block->current_position;
+    s->work += 1 + (at > s->position ? at - s->position : s->position - at);
+    if (s->compares)
+        s->work += (block->subject_length - at) / COMPARED_BYTES;
+    s->position = at;
+    return s->work > BUDGET ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
+int rule_regex_scratch_new(struct rule_regex_scratch **ret)
+{
+    struct rule_regex_scratch *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
     s->data = pcre2_match_data_create(1, NULL);
     s->context = pcre2_match_context_create(NULL);
     s->stack = pcre2_jit_stack_create((size_t)32 << 10, JIT_STACK_MAX, NULL);
     if (!s->data || !s->context || !s->stack) {
-        rule_regex_scratch_done(s);
+        rule_regex_scratch_free(s);
         return -ENOMEM;
     }
     pcre2_jit_stack_assign(s->context, NULL, s->stack);
     pcre2_set_heap_limit(s->context, 256); // KiB, of the interpreter
+    pcre2_set_callout(s->context, on_step, s);
+    *ret = s;
     return 0;
 }
 
-void rule_regex_scratch_done(struct rule_regex_scratch *s)
+void rule_regex_scratch_free(struct rule_regex_scratch *s)
 {
+    if (!s)
+        return;
     pcre2_jit_stack_free(s->stack);
     pcre2_match_context_free(s->context);
     pcre2_match_data_free(s->data);
-    *s = (struct rule_regex_scratch){0};
+    free(s);
 }
 
-int rule_regex_match(const pcre2_code *code, const struct rule_regex_scratch *s, struct str text)
+int rule_regex_match(const pcre2_code *code, struct rule_regex_scratch *s, struct str text)
 {
-    size_t limit = BUDGET / (text.n + 1);
-    limit = limit > LIMIT_MOST ? LIMIT_MOST : limit < LIMIT_LEAST ? LIMIT_LEAST : limit;
-    pcre2_set_match_limit(s->context, (uint32_t)limit);
+    uint32_t references = 0;
+    pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &references);
+    s->work = s->position = 0;
+    s->compares = references > 0;
     int r =
         pcre2_match(code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, 0, 0, s->data, s->context);
     if (r >= 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expressions by PCRE2, for checking what an author wrote and for what vectorscan cannot express (look-around,
-// back-references). Bytes, not characters. Matching is bounded: the work for one value has a budget.
+// back-references). Bytes, not characters. Matching is bounded: the work for one value has a budget, counted in steps
+// and bytes (PCRE2's own match limit counts neither, and is renewed at each start position), never in time.
 #pragma once
 #include "base/str.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -13,12 +14,8 @@ int rule_regex_check(struct str expression, unsigned flags, char *ret_message, s
                      size_t *ret_offset);
 int rule_regex_compile(struct str expression, unsigned flags, pcre2_code **ret);
 
-struct rule_regex_scratch {
-    pcre2_match_data *data;
-    pcre2_match_context *context;
-    pcre2_jit_stack *stack;
-};
-int rule_regex_scratch_init(struct rule_regex_scratch *s);
-void rule_regex_scratch_done(struct rule_regex_scratch *s);
+struct rule_regex_scratch;
+int rule_regex_scratch_new(struct rule_regex_scratch **ret);
+void rule_regex_scratch_free(struct rule_regex_scratch *s);
 // 1 found, 0 not, -ELOOP: the budget ended first.
-int rule_regex_match(const pcre2_code *code, const struct rule_regex_scratch *s, struct str text);
+int rule_regex_match(const pcre2_code *code, struct rule_regex_scratch *s, struct str text);
