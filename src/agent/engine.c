@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOK_EVERY_MS 1000
@@ -356,6 +357,14 @@ static int start(struct engine *e)
     e->env = env_real(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (e->env.proc_fd < 0)
         return -errno;
+    if (e->role->setup.scope_pid > 0) {
+        char name[32];
+        struct stat st;
+        snprintf(name, sizeof name, "%d/ns/mnt", e->role->setup.scope_pid);
+        if (fstatat(e->env.proc_fd, name, &st, 0) < 0)
+            return -errno;
+        e->scope = (uint32_t)st.st_ino;
+    }
     e->clock = decode_clock_now();
     e->looked_ns = e->open->from_ns = e->env.now_ns(&e->env);
     int r = use_rules(e);

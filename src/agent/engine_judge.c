@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -169,6 +170,13 @@ bool engine_is_way_in(const Tiercel__Event *event)
     if (!role || p->lineage->depth > 2)
         return false;
     return strcmp(role, "console") == 0 || strcmp(role, "ssh") == 0 || strcmp(role, "agent") == 0;
+}
+
+// A whole lineage is ended only below a service that strangers talk to; elsewhere it may be a person's session.
+bool engine_may_kill_lineage(const Tiercel__Event *event)
+{
+    const Tiercel__Lineage *l = event->process ? event->process->lineage : NULL;
+    return l && l->role && (strcmp(l->role, "web") == 0 || strcmp(l->role, "database") == 0);
 }
 
 static void record_denial(struct engine *e, Tiercel__Event *event,

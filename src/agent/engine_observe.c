@@ -71,6 +71,13 @@ static uint64_t own_detection(struct engine *e, const struct decoded *d)
     return id;
 }
 
+// With a scope nothing is ever done to a process outside it; it is only shown.
+static bool in_scope(const struct engine *e, const Tiercel__Event *event)
+{
+    const Tiercel__Process *p = event->process;
+    return !e->scope || (p && p->namespaces && p->namespaces->mount == e->scope);
+}
+
 static void judge_observed(struct engine *e, const struct decoded *d)
 {
     struct arena *arena = &e->open->arena;
@@ -82,14 +89,15 @@ static void judge_observed(struct engine *e, const struct decoded *d)
     bool stopped = (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) ||
                    (d->kind == RECORD_CONNECT && d->flags & CONNECT_DENIED);
     bool kill = result.prevent && e->prevent && !stopped && d->kind == RECORD_EXEC &&
-                !engine_is_way_in(d->event);
+                in_scope(e, d->event) && !engine_is_way_in(d->event);
+    bool lineage = kill && result.kill_lineage && engine_may_kill_lineage(d->event);
     for (size_t i = 0; i < result.n; i++) {
         uint64_t id = batch_detection(e, result.detections[i], d->event);
         e->stats->detections += id != 0;
         if (kill && i == result.decisive)
-            act_kill(e, d->event->process->id, result.kill_lineage, id,
+            act_kill(e, d->event->process->id, lineage, id,
                      d->flags & EXEC_HASH_DIFFERS ? RESPOND_HASH_DIFFERS : RESPOND_RULE, arena);
-        record_verdict(e, d, result.rules[i], id, kill, result.kill_lineage);
+        record_verdict(e, d, result.rules[i], id, kill, lineage);
     }
     const Tiercel__Process *p = d->event->process;
     bool ours = p && p->lineage && p->lineage->role && strcmp(p->lineage->role, "agent") == 0;

@@ -69,6 +69,7 @@ struct engine {
     struct gate *gate;
     struct gate_probe self_test; // started before the sandbox closed
     bool prevent;
+    uint32_t scope; // mount namespace that is guarded; 0: the whole host
     bool stopping;
     int wake_fd; // eventfd: the main thread should look
     struct engine_batch batches[2], *open;
@@ -112,6 +113,7 @@ void observe_counters(struct engine *e);   // losses since the last look
 bool engine_judge(void *context, unsigned worker, const struct gate_question *q);
 void engine_late(void *context, const struct gate_question *q, const char *why);
 bool engine_is_way_in(const Tiercel__Event *event);
+bool engine_may_kill_lineage(const Tiercel__Event *event);
 
 // ---- engine_probe.c
 int engine_open_probes(struct engine *e);
