@@ -2,8 +2,9 @@
 // One file per subcommand: rules_<name>.c.
 #include "cli/rules.h"
 
-static const struct command *const subcommands[] = {&rules_list, &rules_check, &rules_explain,
-                                                    &rules_fields, NULL};
+static const struct command *const subcommands[] = {
+    &rules_list, &rules_check, &rules_test, &rules_explain, &rules_fields, NULL,
+};
 
 const struct command cmd_rules = {
     .name = "rules",

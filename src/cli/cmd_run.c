@@ -20,7 +20,7 @@ static const struct option options[] = {
     {"mode", 'm', OPTION_CHOICE, "MODE", "what rules that prevent do", "prevent detect", false},
     {"rules", 0, OPTION_FOLDER, "DIR", "rules to use", NULL, false},
     {"scope", 0, OPTION_TEXT, "SCOPE",
-     "host, or namespace:PID: only the mount namespace of that process", NULL, false},
+     "machine, or namespace:PID: only the mount namespace of that process", NULL, false},
     {"deny-address", 0, OPTION_TEXT, "CIDR", "refuse connections to these addresses", NULL, true},
     {"state", 0, OPTION_FOLDER, "DIR", "where the journal is kept (" STATE_FOLDER ")", NULL, false},
     {"config", 0, OPTION_FILE, "FILE",
