@@ -134,7 +134,7 @@ static void explain(const struct term *t, const Tiercel__Detection *d, const Tie
     print_verdict(t, v, out);
     print_matches(t, d, out);
     title(t, "Processes, from the service down to the one that acted", out);
-    draw_tree(t, d->tree, d->n_tree, verdict_style(v), 2, out);
+    draw_detection_tree(t, d, verdict_style(v), 2, out);
     print_events(t, d, out);
     print_rule(t, d, out);
     title(t, "If this was right to do", out);

@@ -90,11 +90,13 @@ enum style level_style(const char *level)
     return STYLE_DIM;
 }
 
+// What a denied exec wanted to run is in its event; the tree has what its process runs still.
 const Tiercel__Process *detection_process(const Tiercel__Detection *d)
 {
-    if (d->n_tree)
-        return d->tree[d->n_tree - 1];
-    return d->n_events ? d->events[d->n_events - 1]->process : NULL;
+    const Tiercel__Process *p = d->n_events ? d->events[d->n_events - 1]->process : NULL;
+    if (p && (p->n_argv || p->image))
+        return p;
+    return d->n_tree ? d->tree[d->n_tree - 1] : p;
 }
 
 struct str process_image(const Tiercel__Process *p)
@@ -111,12 +113,20 @@ void process_command(const Tiercel__Process *p, struct buf *out)
         buf_add_str(out, image.n ? image : bytes_of(p->name));
         return;
     }
-    struct str *argv = calloc(p->n_argv, sizeof *argv);
+    // A process that wrote itself a title leaves empty arguments behind it.
+    size_t n = p->n_argv;
+    while (n > 1 && p->argv[n - 1].len == 0)
+        n--;
+    if (n == 1) {
+        buf_add_str(out, bytes_of(p->argv[0]));
+        return;
+    }
+    struct str *argv = calloc(n, sizeof *argv);
     if (!argv)
         return;
-    for (size_t i = 0; i < p->n_argv; i++)
+    for (size_t i = 0; i < n; i++)
         argv[i] = bytes_of(p->argv[i]);
-    text_argv(argv, p->n_argv, out);
+    text_argv(argv, n, out);
     free(argv);
     if (p->argv_cut)
         buf_add_str(out, STR(" [cut]"));
@@ -146,6 +156,25 @@ static void tree_line(const struct term *t, const Tiercel__Process *p, unsigned 
     buf_add_char(&about, 0);
     style_text(t, STYLE_DIM, about.p ? about.p : "", out);
     buf_add_char(out, '\n');
+}
+
+void draw_detection_tree(const struct term *t, const Tiercel__Detection *d, enum style mark,
+                         unsigned indent, struct buf *out)
+{
+    const Tiercel__Process *last = detection_process(d);
+    size_t n = d->n_tree;
+    Tiercel__Process **chain = calloc(n + 1, sizeof *chain);
+    if (!chain)
+        return;
+    for (size_t i = 0; i < n; i++)
+        chain[i] = d->tree[i];
+    bool same = n && last && last->id && chain[n - 1]->id && last->id->pid == chain[n - 1]->id->pid;
+    if (last && !same)
+        n++;
+    if (last)
+        chain[n - 1] = (Tiercel__Process *)(uintptr_t)last;
+    draw_tree(t, chain, n, mark, indent, out);
+    free(chain);
 }
 
 void draw_tree(const struct term *t, Tiercel__Process *const *chain, size_t n, enum style mark,
@@ -235,5 +264,5 @@ void draw_detection(const struct term *t, const Tiercel__Detection *d,
     }
     buf_add_char(out, '\n');
     if (tree)
-        draw_tree(t, d->tree, d->n_tree, verdict_style(verdict), 9, out);
+        draw_detection_tree(t, d, verdict_style(verdict), 9, out);
 }

@@ -8,6 +8,9 @@
 // last one when not STYLE_PLAIN. Lines begin with `indent` blanks and are cut to the terminal.
 void draw_tree(const struct term *t, Tiercel__Process *const *chain, size_t n, enum style mark,
                unsigned indent, struct buf *out);
+// The same of a detection: what acted, or wanted to run, comes last.
+void draw_detection_tree(const struct term *t, const Tiercel__Detection *d, enum style mark,
+                         unsigned indent, struct buf *out);
 
 // "DENIED before its first instruction", "detected (prevention is off: would be denied)", ... Our own words.
 const char *verdict_words(const Tiercel__Verdict *verdict);
