@@ -69,12 +69,14 @@ static Tiercel__Detection *detection(uint64_t id, const char *level)
     d->tree[0] = process(7, ",\"image\":{\"path\":\"/usr/sbin/nginx\"},\"argv\":[\"nginx: "
                             "master\\u001b[2J\"],\"user\":\"root\"");
     d->tree[1] = process(8, ",\"image\":{\"path\":\"/usr/sbin/php-fpm\"},\"user\":\"www-data\"");
-    d->tree[2] = process(
-        9, ",\"image\":{\"path\":\"/usr/bin/dash\"},\"argv\":[\"sh\",\"-c\",\"whoami\"],\"user\":"
-           "\"www-data\",\"lineage\":{\"role\":\"web\"}");
+    // Its exec was refused, so the tree still has what it ran before.
+    d->tree[2] = process(9, ",\"argv\":[\"php-fpm: pool shop\",\"\",\"\"],\"user\":\"www-data\"");
     d->n_events = 1;
     d->events = arena_array(&arena, Tiercel__Event *, 1);
     d->events[0] = exec_event(id, "/usr/bin/dash", "web");
+    d->events[0]->process =
+        process(9, ",\"image\":{\"path\":\"/usr/bin/dash\"},\"argv\":[\"sh\",\"-c\",\"whoami\"],"
+                   "\"user\":\"www-data\",\"lineage\":{\"role\":\"web\"}");
     return d;
 }
 
@@ -326,7 +328,7 @@ static void test_detection_with_its_tree(void **state)
                  "16:00:05 high     DENIED before its first instruction  Shell run by a web server "
                  " #5  www-data  web  "
                  "sh -c whoami\n"
-                 "         'nginx: master\\x1b[2J'  7 root /usr/sbin/nginx\n"
+                 "         nginx: master\\x1b[2J  7 root /usr/sbin/nginx\n"
                  "         └─ /usr/sbin/php-fpm  8 www-data\n"
                  "            └─ ✖ sh -c whoami  9 www-data /usr/bin/dash\n");
 }
