@@ -41,11 +41,12 @@ function during(array $detections, array $step): array
                                                nanoseconds($d['time']) <= (int)$step['end']);
 }
 
+// What was done to the first that was stopped: the rule that asked for it, not one that only says detect.
 function mechanism(array $detections): ?array
 {
     foreach ($detections as $d) {
         $v = $d['verdict'] ?? [];
-        if (in_array($v['action'] ?? '', ['deny', 'kill', 'kill_lineage']))
+        if (($v['wanted'] ?? 'allow') !== 'allow' && ($v['action'] ?? 'allow') !== 'allow')
             return ['id' => $d['id'], 'rule' => $d['rule_title'], 'verdict' => $v];
     }
     return null;
