@@ -346,6 +346,8 @@ static int loop(struct engine *e)
         if (now - looked >= (uint64_t)LOOK_EVERY_MS * 1000000) {
             e->clock = decode_clock_now(); // the wall clock may have been set
             observe_counters(e);
+            if (e->flags_behind)
+                engine_flag_all(e);
             looked = now;
         }
     }

@@ -51,9 +51,9 @@ void act_flags(struct engine *e, const Tiercel__ProcessId *id, uint32_t flags)
 {
     struct sensor_flags order = {.pid = id->pid, .flags = flags, .start_ns = id->start};
     int peer = e->role->given[GIVE_PEER_SENSOR];
-    if (peer < 0 || link_send(peer, SENSOR_FLAGS, &order, sizeof order, NULL, 0, 0) < 0)
-        snprintf(e->stats->problem, sizeof e->stats->problem,
-                 "the sensor cannot be reached: a lineage is not marked in the kernel");
+    // Where it is not there, or behind with its work, all flags are told again (engine_flag_all()).
+    if (peer >= 0 && link_send(peer, SENSOR_FLAGS, &order, sizeof order, NULL, 0, 0) < 0)
+        e->flags_behind = true;
 }
 
 void act_look_at_mounts(struct engine *e, const Tiercel__Process *process)

@@ -103,6 +103,10 @@ uint64_t batch_detection(struct engine *e, const Tiercel__Detection *made,
     }
     if (event->process)
         d->n_tree = tree_chain(e->tree, event->process->id, &b->arena, &d->tree);
+    // What was refused never ran, so the tree does not know it: it stands where its caller stood.
+    if (event->kind_case == TIERCEL__EVENT__KIND_EXEC && event->exec->denied && d->n_tree &&
+        d->n_events)
+        d->tree[d->n_tree - 1] = d->events[0]->process;
     b->detections[b->n_detections++] = d;
     b->urgent = true;
     return d->id;

@@ -192,6 +192,7 @@ static void record_denial(struct engine *e, Tiercel__Event *event,
     batch_event(e, kept);
     for (size_t i = 0; i < result->n; i++) {
         uint64_t id = batch_detection(e, result->detections[i], kept);
+        e->stats->detections += id != 0;
         Tiercel__Verdict v = TIERCEL__VERDICT__INIT;
         v.has_detection = v.has_action = v.has_wanted = v.has_mode = v.has_mechanism = 1;
         v.has_before_first_instruction = v.has_latency = 1;
@@ -205,6 +206,7 @@ static void record_denial(struct engine *e, Tiercel__Event *event,
         v.latency = monotonic_now() - q->asked_ns;
         v.target = kept->process->id;
         batch_verdict(e, &v);
+        e->stats->verdicts++;
     }
     e->stats->prevented++;
 }

@@ -71,7 +71,8 @@ struct engine {
     bool prevent;
     uint32_t scope; // mount namespace that is guarded; 0: the whole host
     bool stopping;
-    int wake_fd; // eventfd: the main thread should look
+    bool flags_behind; // the sensor has not taken all flags: tell them again
+    int wake_fd;       // eventfd: the main thread should look
     struct engine_batch batches[2], *open;
     uint64_t id_batch, id_place; // of the next event or detection
     struct engine_journal journal;

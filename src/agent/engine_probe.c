@@ -64,6 +64,7 @@ void engine_flag_all(struct engine *e)
         return;
     }
     struct dirent *entry;
+    e->flags_behind = false;
     while ((entry = readdir(proc))) {
         uint64_t pid;
         if (!isdigit((unsigned char)entry->d_name[0]) ||
