@@ -14,8 +14,9 @@ enum os_allow {
     OS_OPEN_READ = 1, // open without writing, creating, truncating; openat2 does not exist, unless
     OS_OPEN_HOW =
         64, // openat2, whose arguments no filter can see: only where the user may write nowhere anyway
-    OS_THREADS = 2,  // clone with CLONE_THREAD only; clone3 does not exist (glibc then uses clone)
-    OS_BPF_MAPS = 4, // bpf(2): look up, update, delete, next key, size of maps whose descriptor it holds
+    OS_THREADS = 2, // clone with CLONE_THREAD only; clone3 does not exist (glibc then uses clone)
+    OS_BPF_MAPS =
+        4, // bpf(2): look up, update, delete, next key, size of maps whose descriptor it holds
     OS_MARK_INODE =
         128, // fanotify_mark: one file's mark set or taken away, nothing ignored, nothing flushed
     OS_EXECUTABLE_MEMORY = 32, // mmap and mprotect with PROT_EXEC (just-in-time compiled matchers)
