@@ -65,6 +65,22 @@ static unsigned run_storm(unsigned n, unsigned bound, void (*event)(void))
     return good;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+// What the gate itself takes: from the read of a question until its judge has everything.
+static void print_times(void)
+{
+    uint32_t n = rig.seen->n_times < RIG_JUDGED ? rig.seen->n_times : RIG_JUDGED;
+    qsort(rig.seen->time_ns, n, sizeof *rig.seen->time_ns, by_value);
+    if (n)
+        printf("# %u questions, read to judge: median %.1f us, p99 %.1f us\n", n,
+               rig.seen->time_ns[n / 2] / 1e3, rig.seen->time_ns[n - 1 - n / 100] / 1e3);
+}
+
 static void kill_engine(void)
 {
     rig_end(&rig.engine);
@@ -93,6 +109,7 @@ static void test_storm_with_everything_well(void **state)
     assert_true(rig_count(&rig, GATE_QUESTIONS) + rig_count(&rig, GATE_UNREAD_ALLOWED) >=
                 2 * storm);
     assert_int_equal(rig_stuck(), 0);
+    print_times();
     printf("# of %lu questions: %lu overdue, %lu read by the warden\n",
            rig_count(&rig, GATE_QUESTIONS), rig_count(&rig, GATE_OVERDUE),
            rig_count(&rig, GATE_UNREAD_ALLOWED));
