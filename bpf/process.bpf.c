@@ -70,12 +70,12 @@ static __always_inline bool is_last(struct task_struct *task)
 
     if (task->signal->live.counter)
         return false;
-    if (task->signal->nr_threads <=
-        1) // alone by now: one that reported before has been here and is gone
+    if (task->signal->nr_threads <= 1) // one that reported before has been here and is gone
         return !bpf_map_lookup_elem(&exited, &key);
     if (task->pid != task->tgid && leader->mm)
         return false;
-    return bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) != -17 /* EEXIST */;
+    // An int: before 6.4 the upper half of the register is not the sign.
+    return (int)bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) != -17 /* EEXIST */;
 }
 
 SEC("tp_btf/sched_process_exit")

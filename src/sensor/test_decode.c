@@ -26,7 +26,8 @@ static void add_part(struct made *m, unsigned number, unsigned flags, struct str
     struct record_part part = {(__u16)number, (__u16)flags, (__u32)s.n};
 
     memcpy(m->bytes + m->n, &part, sizeof part);
-    memcpy(m->bytes + m->n + sizeof part, s.p, s.n);
+    if (s.n)
+        memcpy(m->bytes + m->n + sizeof part, s.p, s.n);
     m->n += sizeof part + ((s.n + 7) & ~(size_t)7);
     r->parts++;
     r->bytes = (__u32)m->n;

@@ -26,7 +26,7 @@
 
 #define MAYBE_UNUSED __attribute__((unused))
 
-enum { KEPT = 4096, MARKER_FD = 9, HOLD_FD = 8 };
+enum { KEPT = 16384, MARKER_FD = 9, HOLD_FD = 8 };
 
 static const uint8_t hash_key[16] = "0123456789abcdef";
 

@@ -435,7 +435,7 @@ static void test_exit_is_reported_once_for_all_threads(void **state)
     static char stacks[3][16384] __attribute__((aligned(16)));
     const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
     struct fixture *f = *state;
-    enum { TIMES = 40 };
+    enum { TIMES = 300 };
     pid_t pids[TIMES];
 
     drain(f);
