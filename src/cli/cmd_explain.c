@@ -61,14 +61,17 @@ static void print_verdict(const struct term *t, const Tiercel__Verdict *v, struc
 
 static void print_matches(const struct term *t, const Tiercel__Detection *d, struct buf *out)
 {
-    static const struct column columns[] = {{NULL, 60, false}, {NULL, 60, false}, {NULL, 0, false}};
+    static const struct column columns[] = {{NULL, 0, false}, {NULL, 0, false}, {NULL, 0, false}};
     _cleanup_table_ struct table table;
     title(t, "Why: the rule's conditions that were true", out);
     table_init(&table, columns, 3);
     for (size_t i = 0; i < d->n_matched; i++) {
         const Tiercel__MatchedField *m = d->matched[i];
         table_addf(&table, STYLE_DIM, "%s:%u", d->rule_file ? d->rule_file : "?", m->line);
+        table_addf(&table, STYLE_DIM, "asks");
         table_add(&table, STYLE_PLAIN, str_from(m->pattern ? m->pattern : m->field));
+        table_addf(&table, STYLE_DIM, "%s", "");
+        table_addf(&table, STYLE_DIM, "finds");
         table_add(&table, STYLE_BOLD, bytes_of(m->value));
     }
     table_print(&table, t, 2, out);
