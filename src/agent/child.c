@@ -180,6 +180,8 @@ int child_hello(struct parent *p, enum role role)
         return r;
     c->state = CHILD_STARTING;
     c->since_ns = os_monotonic_ns();
+    if (engine)
+        p->segments.cut_allowed = true;
     if (engine || role == ROLE_SENSOR)
         connect_engine(p, ROLE_SENSOR);
     if (engine || role == ROLE_RESPOND)

@@ -108,22 +108,6 @@ static int take_address(struct config *c, struct str v, struct error *e)
     return r;
 }
 
-static int take_folder(struct config *c, struct str v, struct error *e)
-{
-    char path[ROLE_PATH];
-    int r = take_path(v, path, sizeof(path), e);
-    if (r < 0)
-        return r;
-    if (c->folders_used + v.n + 1 > sizeof(c->folders))
-        return error_set(e, -E2BIG,
-                         "the protected folders' names are longer than %zu bytes together",
-                         sizeof(c->folders));
-    memcpy(c->folders + c->folders_used, path, v.n + 1);
-    c->folders_used += v.n + 1;
-    c->n_folders++;
-    return 0;
-}
-
 static const struct key {
     struct str name;
     bool list;
@@ -137,7 +121,6 @@ static const struct key {
     {STR("deadline_ms"), false, take_deadline},
     {STR("journal_bytes"), false, take_journal_bytes},
     {STR("deny_addresses"), true, take_address},
-    {STR("protected_folders"), true, take_folder},
 };
 #define KEYS (sizeof(keys) / sizeof(*keys))
 

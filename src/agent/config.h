@@ -14,12 +14,10 @@ struct config {
     bool prevent;
     uint32_t deadline_ms;   // 5 to 1000
     uint64_t journal_bytes; // on disk, at least 4 MiB
-    uint32_t n_deny, n_folders;
+    uint32_t n_deny;
     struct sensor_address deny[ROLE_DENY_MAX];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
     char run[64]; // short: a socket's path is at most 107 bytes
-    char folders[ROLE_FOLDERS];
-    size_t folders_used;
 };
 
 void config_default(struct config *ret);

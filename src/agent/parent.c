@@ -381,9 +381,7 @@ static int fill_setup(struct parent *p, int32_t scope_pid)
     s->journal_bytes = c->journal_bytes;
     s->segment_bytes = c->journal_bytes / 8 < SEGMENT_BYTES ? c->journal_bytes / 8 : SEGMENT_BYTES;
     s->n_deny = c->n_deny;
-    s->n_folders = c->n_folders;
     memcpy(s->deny, c->deny, sizeof(s->deny));
-    memcpy(s->folders, c->folders, sizeof(s->folders));
     memcpy(s->rules, c->rules, sizeof(s->rules));
     memcpy(s->exceptions, c->exceptions, sizeof(s->exceptions));
     memcpy(s->state, c->state, sizeof(s->state));

@@ -23,7 +23,6 @@ enum role {
 
 #define ROLE_PATH 320
 #define ROLE_DENY_MAX 32
-#define ROLE_FOLDERS 1024
 struct role_setup {   // the parent read the configuration; nobody else does
     uint32_t prevent; // wanted mode at the start; the engine follows ORDER_MODE later
     uint32_t deadline_ms;
@@ -32,11 +31,9 @@ struct role_setup {   // the parent read the configuration; nobody else does
     uint64_t journal_bytes,
         segment_bytes;    // bound of the whole journal; when to ask for the next segment
     uint8_t hash_key[16]; // of judged argument lists; engine and sensor must use the same
-    uint32_t n_deny, n_folders;
+    uint32_t n_deny, unused;
     struct sensor_address deny[ROLE_DENY_MAX];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
-    char folders
-        [ROLE_FOLDERS]; // protected folders, n_folders strings one after another, each with its NUL
 };
 _Static_assert(sizeof(struct role_setup) <= LINK_BODY_MAX, "one message");
 

@@ -20,8 +20,7 @@ static void test_every_key_is_taken(void **state)
     const char *text =
         "# the agent\nmode: prevent\nrules: /srv/rules\nexceptions: /srv/e.yml\nstate: /srv/state\n"
         "run: /run/t\ndeadline_ms: 80\njournal_bytes: 1 GiB\n"
-        "deny_addresses: [127.66.0.0/16, '2001:db8::/32', 10.0.0.1]\n"
-        "protected_folders:\n  - /srv/research\n  - /srv/b c\n";
+        "deny_addresses: [127.66.0.0/16, '2001:db8::/32', 10.0.0.1]\n";
     assert_int_equal(config_parse(str_from(text), "t.yml", &c, &e), 0);
     assert_true(c.prevent);
     assert_string_equal(c.rules, "/srv/rules");
@@ -34,9 +33,6 @@ static void test_every_key_is_taken(void **state)
     assert_int_equal(c.deny[0].prefix, 16);
     assert_int_equal(c.deny[1].family, AF_INET6);
     assert_int_equal(c.deny[2].prefix, 32);
-    assert_int_equal(c.n_folders, 2);
-    assert_string_equal(c.folders, "/srv/research");
-    assert_string_equal(c.folders + strlen(c.folders) + 1, "/srv/b c");
 }
 
 static void test_empty_file_changes_nothing(void **state)
@@ -72,7 +68,6 @@ static void test_errors_have_their_place(void **state)
         {"deny_addresses:\n  - 10.0.0.1/8\n", "behind its prefix", 2, 5},
         {"deny_addresses:\n  - 10.0.0.1/33\n", "0 to 32", 2, 5},
         {"deny_addresses:\n  - example.org\n", "not an address", 2, 5},
-        {"protected_folders: [srv]\n", "begins with '/'", 1, 21},
         {"mode: 'det\n", "not YAML", 2, 1},
         {"? [a, b]\n: c\n", "single word", 1, 3},
     };
@@ -87,7 +82,7 @@ static void test_errors_have_their_place(void **state)
     }
 }
 
-static void test_too_many_and_too_long_are_refused(void **state)
+static void test_too_many_addresses_are_refused(void **state)
 {
     (void)state;
     char text[8192] = "deny_addresses:\n";
@@ -98,12 +93,6 @@ static void test_too_many_and_too_long_are_refused(void **state)
     config_default(&c);
     assert_int_equal(config_parse(str_from(text), "t.yml", &c, &e), -EINVAL);
     assert_int_equal(e.line, ROLE_DENY_MAX + 2);
-    strcpy(text, "protected_folders:\n");
-    for (int i = 0; i < 8; i++)
-        sprintf(text + strlen(text), "  - /%0200d\n", i);
-    config_default(&c);
-    assert_int_equal(config_parse(str_from(text), "t.yml", &c, &e), -EINVAL);
-    assert_int_equal(e.line, 7);
 }
 
 static void test_file_that_others_can_write_is_refused(void **state)
@@ -133,7 +122,7 @@ int main(void)
         cmocka_unit_test(test_every_key_is_taken),
         cmocka_unit_test(test_empty_file_changes_nothing),
         cmocka_unit_test(test_errors_have_their_place),
-        cmocka_unit_test(test_too_many_and_too_long_are_refused),
+        cmocka_unit_test(test_too_many_addresses_are_refused),
         cmocka_unit_test(test_file_that_others_can_write_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,9 @@
 #include "agent/role_table.h"
 #include <dirent.h>
 #include <linux/bpf.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 static uint64_t number(const char *text, const char *name, int base)
 {
@@ -211,6 +213,28 @@ static void test_parent_killed_takes_all_along(void **state)
     assert_int_equal(agent_end(&a, 0), 200);
 }
 
+static void test_everything_stopped_is_let_go_by_the_guardian(void **state)
+{
+    (void)state;
+    static struct control_status s;
+    struct agent a;
+    agent_start(&a, "prevent");
+    agent_wait(&a, "not armed", is_armed, NULL, &s);
+    struct replaced engine = {ROLE_ENGINE, s.roles[ROLE_ENGINE].pid},
+                    warden = {ROLE_WARDEN, s.roles[ROLE_WARDEN].pid};
+    kill(a.pid, SIGSTOP);
+    kill(s.roles[ROLE_SENSOR].pid, SIGSTOP);
+    kill(s.roles[ROLE_RESPOND].pid, SIGSTOP);
+    kill(warden.pid, SIGSTOP);
+    kill(engine.pid, SIGSTOP);
+    assert_int_equal(agent_exec(&a, "/bin/true", "nobody answers"), 0);
+    kill(a.pid, SIGCONT);
+    agent_wait(&a, "the engine was not replaced", is_replaced, &engine, &s);
+    agent_wait(&a, "the warden was not replaced", is_replaced, &warden, &s);
+    assert_int_equal(agent_exec(&a, "/bin/echo", AGENT_WORD), -EPERM);
+    assert_int_equal(agent_end(&a, SIGTERM), 0);
+}
+
 // ---- modes
 
 static void test_mode_is_switched_there_and_back(void **state)
@@ -232,6 +256,39 @@ static void test_mode_is_switched_there_and_back(void **state)
     assert_int_equal(agent_call(&a, CONTROL_RELOAD, 0, NULL), 0);
     assert_int_equal(agent_call(&a, CONTROL_STOP, 0, NULL), 0);
     assert_int_equal(agent_end(&a, 0), 0);
+}
+
+// What systemd would hear: one datagram each.
+static void expect_word(int fd, const char *word)
+{
+    char text[512] = "";
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    for (int i = 0; i < 1000 && !strstr(text, word); i++) {
+        assert_int_equal(poll(&p, 1, 60000), 1);
+        ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+        text[n > 0 ? n : 0] = 0;
+    }
+    assert_non_null(strstr(text, word));
+}
+
+static void test_service_manager_hears_of_start_life_and_stop(void **state)
+{
+    (void)state;
+    struct agent a;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/tiercel-notify-%d", getpid());
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    agent_start(&a, "prevent");
+    unsetenv("NOTIFY_SOCKET");
+    expect_word(fd, "READY=1\nSTATUS=prevent: the gate is armed");
+    expect_word(fd, "WATCHDOG=1");
+    kill(a.pid, SIGTERM);
+    expect_word(fd, "STOPPING=1");
+    assert_int_equal(agent_end(&a, 0), 0);
+    close(fd);
+    unlink(address.sun_path);
 }
 
 // ---- nothing left
@@ -348,7 +405,9 @@ int main(void)
         cmocka_unit_test(test_each_role_killed_or_stopped_is_replaced_and_armed_again),
         cmocka_unit_test(test_both_holders_killed_lets_go_and_arms_anew),
         cmocka_unit_test(test_parent_killed_takes_all_along),
+        cmocka_unit_test(test_everything_stopped_is_let_go_by_the_guardian),
         cmocka_unit_test(test_mode_is_switched_there_and_back),
+        cmocka_unit_test(test_service_manager_hears_of_start_life_and_stop),
         cmocka_unit_test(test_end_leaves_nothing_behind),
         cmocka_unit_test(test_starts_that_cannot_be_say_why),
     };
