@@ -15,6 +15,7 @@
 static void *thread_run(void *context)
 {
     struct gate_thread *t = context;
+    atomic_store(&t->tid, gettid());
     while (gate_read_one(t))
         gate_judge_one(t);
     return NULL;

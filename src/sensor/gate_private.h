@@ -31,6 +31,7 @@ struct gate_thread {
     struct gate *gate;
     pthread_t id;
     bool started;
+    _Atomic int tid;
     _Atomic uint64_t doing;
     bool late_told; // of this stuck question; under gate->watch
     struct gate_memory *memory;

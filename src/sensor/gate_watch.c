@@ -2,7 +2,10 @@
 // The engine's own watch over its threads: heartbeat, threads that are stuck in a caller's memory, and a warden that
 // stands still. While programs start it looks every 10 ms, else every 100 ms.
 #include "sensor/gate_private.h"
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +35,22 @@ void gate_watch_wake(struct gate *g)
         syscall(SYS_futex, &g->idle, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+// Held up by the caller's memory (userfaultfd, FUSE, swap), not just short of a CPU: then it is no fault of the caller.
+static bool sleeps_in_the_kernel(const struct gate_thread *t)
+{
+    char name[48], text[256];
+    snprintf(name, sizeof name, "self/task/%d/stat", atomic_load(&t->tid));
+    int fd = openat(t->gate->proc, name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return true; // cannot tell
+    text[n] = 0;
+    const char *state = strrchr(text, ')');
+    return !state || state[1] != ' ' || state[2] == 'D';
+}
+
 // Its caller's memory does not come: deny while the caller still waits.
 static void abandon(struct gate_thread *t, uint64_t doing)
 {
@@ -57,9 +76,10 @@ static bool look_at(struct gate_thread *t, uint64_t now)
 
     switch (doing & 7) {
     case GATE_ARGV:
-        if (age > g->argv_patience)
-            abandon(t, doing);
-        return age > g->argv_patience;
+        if (age <= g->argv_patience || !sleeps_in_the_kernel(t))
+            return false;
+        abandon(t, doing);
+        return true;
     case GATE_ABANDONED:
         if (age > KILL_AFTER && !t->late_told) {
             t->late_told = true;

@@ -305,6 +305,73 @@ static void test_missed_deadline_ends_only_the_waiting(void **state)
     assert_string_equal(rig.seen->why, "denied after the deadline");
 }
 
+// ---- facts about the kernel that the design rests on
+
+// A second group that asks about the payload alone.
+static int second_group(char path[static 128])
+{
+    struct error e = {0};
+    int group = gate_group_create(&e);
+    assert_true(group >= 0);
+    snprintf(path, 128, "/proc/%d/root%s/payload", rig.inmate > 0 ? rig.inmate : getpid(),
+             rig.folder);
+    assert_int_equal(gate_mark_file(group, path, &e), 0);
+    return group;
+}
+
+static int read_event(int group, struct fanotify_event_metadata *ret)
+{
+    struct pollfd p = {.fd = group, .events = POLLIN};
+    if (poll(&p, 1, 5000) != 1)
+        return -ETIMEDOUT;
+    return read(group, ret, sizeof *ret) == sizeof *ret ? 0 : -errno;
+}
+
+// So the warden can free what a dead engine had read, by the numbers alone.
+static void test_any_holder_may_answer_by_number(void **state)
+{
+    (void)state;
+    char path[128], *argv[] = {PAYLOAD, "-", NULL};
+    int group = second_group(path), pair[2], number = -1;
+    assert_int_equal(pipe(pair), 0);
+    uint64_t since = gate_now();
+    pid_t pid = rig_spawn(&rig, rig_exec_argv, argv), reader = fork();
+    if (reader == 0) {
+        struct fanotify_event_metadata event = {0};
+        int r = read_event(group, &event);
+        number = r < 0 ? r : event.fd;
+        _exit(write(pair[1], &number, sizeof number) != sizeof number);
+    }
+    assert_int_equal(read(pair[0], &number, sizeof number), sizeof number);
+    rig_wait(reader, gate_now(), 5000);
+    assert_true(number >= 0);
+    assert_int_equal(gate_answer(group, number + 1, true), -ENOENT);
+    assert_int_equal(gate_answer(group, number, true), 0);
+    assert_int_equal(gate_answer(group, number, true), -ENOENT);
+    assert_int_equal(rig_wait(pid, since, 5000).code, RIG_PAYLOAD_EXIT);
+    close(pair[0]), close(pair[1]), close(group);
+}
+
+// So the engine must always have room for a descriptor.
+static void test_a_read_without_room_for_a_descriptor_denies(void **state)
+{
+    (void)state;
+    char path[128], *argv[] = {PAYLOAD, "marker", NULL};
+    int group = second_group(path);
+    uint64_t since = gate_now();
+    pid_t pid = rig_spawn(&rig, rig_exec_argv, argv), reader = fork();
+    if (reader == 0) {
+        struct fanotify_event_metadata event = {0};
+        struct rlimit none = {1, 1024}; // poll() takes one; every free number is above
+        setrlimit(RLIMIT_NOFILE, &none);
+        _exit(-read_event(group, &event));
+    }
+    int code = rig_wait(reader, gate_now(), 6000).code;
+    assert_int_equal(rig_wait(pid, since, 6000).code, EPERM);
+    assert_int_equal(code, EMFILE);
+    close(group);
+}
+
 static void test_outside_the_namespace_nothing_is_asked(void **state)
 {
     (void)state;
@@ -346,6 +413,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_listed_environment_is_seen),
         cmocka_unit_test(test_honest_argv_hashes_as_the_kernel_lays_it),
         cmocka_unit_test(test_missed_deadline_ends_only_the_waiting),
+        cmocka_unit_test(test_any_holder_may_answer_by_number),
+        cmocka_unit_test(test_a_read_without_room_for_a_descriptor_denies),
         cmocka_unit_test(test_outside_the_namespace_nothing_is_asked),
     };
     return cmocka_run_group_tests_name("gate", tests, start, stop);

@@ -44,8 +44,12 @@ static unsigned run_storm(unsigned n, unsigned bound, void (*event)(void))
         for (unsigned k = 0; k < AT_ONCE; k++) {
             int status;
             if (pid[k] && waitpid(pid[k], &status, WNOHANG) == pid[k]) {
-                good += WIFEXITED(status) && WEXITSTATUS(status) == RIG_PAYLOAD_EXIT &&
-                        gate_now() - since[k] < bound * 1000000ULL;
+                uint64_t ms = (gate_now() - since[k]) / 1000000;
+                bool well =
+                    WIFEXITED(status) && WEXITSTATUS(status) == RIG_PAYLOAD_EXIT && ms < bound;
+                if (!well)
+                    print_error("ended with status %#x after %lu ms\n", status, ms);
+                good += well;
                 pid[k] = 0;
                 running--;
             } else if (pid[k] && gate_now() - since[k] > 20000000000ULL) {
@@ -228,10 +232,11 @@ static void test_argv_behind_userfaultfd(void **state)
 static void test_four_stuck_threads_ask_for_a_restart(void **state)
 {
     (void)state;
-    pid_t pid[5];
+    enum { HELD = 8 };
+    pid_t pid[HELD];
     uint64_t since = gate_now();
     uint64_t before = rig_count(&rig, GATE_STUCK);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < HELD; i++)
         pid[i] = rig_spawn(&rig, exec_behind_userfaultfd, NULL);
     bool wanted = false;
     for (int i = 0; i < 100 && !wanted; i++) {
@@ -241,7 +246,7 @@ static void test_four_stuck_threads_ask_for_a_restart(void **state)
     bool asked = rig_count(&rig, GATE_STUCK) > before;
     if (asked) // meanwhile others are judged as ever
         assert_int_equal(RIG_EXEC(&rig, PAYLOAD, "marker", "EVIL").code, EPERM);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < HELD; i++)
         rig_wait(pid[i], since, 2000);
     if (!asked)
         skip();
