@@ -242,6 +242,53 @@ static void test_check_script_by_descriptor(void **state)
     unlink(script);
 }
 
+// Formats that the host has registered interpreters for; with P the kernel keeps argv[0].
+static void test_check_registered_formats(void **state)
+{
+    struct fixture *f = *state;
+    char path[128], file[160], text[4300];
+    char *argv[] = {"zero", "one", "two", NULL}, *other[] = {"zero", "one", "three", NULL},
+         *alone[] = {"zero", NULL};
+    char *inserted[] = {"zero", "evil", "one", "two", NULL},
+         *first[] = {"evil", "one", "two", NULL};
+    bool mounted;
+
+    snprintf(path, sizeof path, "%s/formats", f->folder);
+    assert_int_equal(mkdir(path, 0755), 0);
+    mounted = mount("none", path, "binfmt_misc", 0, NULL) == 0;
+    if (!mounted) {
+        rmdir(path);
+        skip();
+    }
+    const char *const kinds[] = {"", "P", "O"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s/register", path);
+        snprintf(text, sizeof text, ":tierceltest:M::TIERCELTEST::%s:%s", f->marker, kinds[i]);
+        int out = open(file, O_WRONLY | O_CLOEXEC);
+        assert_true(out >= 0);
+        assert_int_equal(write(out, text, strlen(text)), strlen(text));
+        close(out);
+        snprintf(file, sizeof file, "%s/program", f->folder);
+        write_file(file, "TIERCELTEST", 0755);
+        struct child c = {.path = file, .argv = argv, .envp = no_environment};
+        assert_honest_runs(f, &c);
+        assert_other_is_killed(f, &c, other);
+        assert_other_is_killed(f, &c, alone);
+        assert_other_is_killed(f, &c, inserted);
+        if (kinds[i][0] == 'P')
+            assert_other_is_killed(f, &c, first);
+        c.argv = alone;
+        assert_honest_runs(f, &c);
+        unlink(file);
+        snprintf(file, sizeof file, "%s/tierceltest", path);
+        out = open(file, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(write(out, "-1", 2), 2);
+        close(out);
+    }
+    umount2(path, MNT_DETACH);
+    rmdir(path);
+}
+
 static void test_check_environment(void **state)
 {
     struct fixture *f = *state;
@@ -464,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_check_32_bit_program),
         cmocka_unit_test(test_check_scripts),
         cmocka_unit_test(test_check_script_by_descriptor),
+        cmocka_unit_test(test_check_registered_formats),
         cmocka_unit_test(test_check_environment),
         cmocka_unit_test(test_check_listed_variable_behind_many),
         cmocka_unit_test(test_check_not_judged_is_reported_and_runs),

@@ -182,6 +182,40 @@ static void test_connect_inet6(void **state)
     remove_prefix(f, "::ffff:127.66.6.0", 120);
 }
 
+// 0 or negative errno: a TCP connection that begins with data.
+static int fast_open_to(const char *ip, unsigned port)
+{
+    socklen_t length;
+    struct sockaddr_storage a = address_of(ip, port, &length);
+    _cleanup_close_ int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&a, length) == 1 ? 0 : -errno;
+}
+
+static int multipath_to(const char *ip, unsigned port)
+{
+    socklen_t length;
+    struct sockaddr_storage a = address_of(ip, port, &length);
+    _cleanup_close_ int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+
+    if (fd < 0)
+        return -EPROTONOSUPPORT;
+    return connect(fd, (struct sockaddr *)&a, length) ? -errno : 0;
+}
+
+static void test_connect_by_other_ways_is_denied(void **state)
+{
+    struct fixture *f = *state;
+    int multipath;
+
+    set_prefix(f, "127.66.8.0", 24, NET_DENY, 5);
+    int fast = fast_open_to("127.66.8.1", 9);
+    multipath = multipath_to("127.66.8.1", 9);
+    remove_prefix(f, "127.66.8.0", 24);
+    assert_int_equal(fast, -EPERM);
+    assert_true(multipath == -EPERM || multipath == -EPROTONOSUPPORT);
+}
+
 static int in_contained_child(struct fixture *f, const char *ip)
 {
     int status, go[2];
@@ -436,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_connect_is_reported),
         cmocka_unit_test(test_connect_is_denied_by_the_longest_prefix),
         cmocka_unit_test(test_connect_inet6),
+        cmocka_unit_test(test_connect_by_other_ways_is_denied),
         cmocka_unit_test(test_contained_lineage_reaches_only_what_is_allowed),
         cmocka_unit_test(test_bad_prefixes_are_refused),
         cmocka_unit_test(test_inherited_descriptors_need_no_capability),
