@@ -8,7 +8,9 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char root[64];
@@ -190,12 +192,75 @@ static void test_seed_fork_told_late_gives_the_right_parent(void **state)
     arena_done(&arena);
 }
 
+// A child of ours that has put a socket in place of its input, as a payload does before it runs a shell.
+static pid_t child_on_socket(int *ret_end)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char byte = 1;
+        close(pair[0]);
+        if (dup2(pair[1], 0) < 0 || chdir("/usr") < 0 || write(0, &byte, 1) != 1)
+            _exit(1);
+        _exit(read(0, &byte, 1) == 1); // until the other end closes
+    }
+    close(pair[1]);
+    char ready;
+    assert_true(pid > 0 && read(pair[0], &ready, 1) == 1);
+    *ret_end = pair[0];
+    return pid;
+}
+
+static void test_seed_and_preview_on_this_machine(void **state)
+{
+    (void)state;
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), end;
+    struct env here = env_real(proc);
+    struct tree *tree;
+    struct arena arena = {0};
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self);
+    assert_int_equal(tree_new(&here, &tree), 0);
+    assert_true(tree_seed(tree) > 0);
+    Tiercel__ProcessId id;
+    assert_true(tree_find(tree, (uint32_t)getpid(), &id));
+    pid_t child = child_on_socket(&end); // its fork is not told
+    Tiercel__Event e = TIERCEL__EVENT__INIT;
+    Tiercel__Exec exec = TIERCEL__EXEC__INIT;
+    Tiercel__Process p = TIERCEL__PROCESS__INIT;
+    Tiercel__File image = TIERCEL__FILE__INIT;
+    Tiercel__ProcessId child_id = TIERCEL__PROCESS_ID__INIT;
+    child_id.pid = (uint32_t)child;
+    image.has_path = true;
+    image.path = bytes_of(STR("/bin/sh"));
+    e.kind_case = TIERCEL__EVENT__KIND_EXEC;
+    e.exec = &exec;
+    e.process = &p;
+    p.id = &child_id;
+    p.image = &image;
+    assert_int_equal(tree_preview(tree, &e, &arena), 0);
+    assert_int_equal(p.parent->pid, getpid());
+    assert_true(str_eq(str_of(e.parent->image->path), (struct str){self, (size_t)n}));
+    assert_true(str_eq(str_of(exec.previous_image), (struct str){self, (size_t)n}));
+    assert_true(str_eq(str_of(p.directory), STR("/usr")));
+    assert_int_equal(p.descriptors[0], TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_SOCKET);
+    assert_int_equal(p.credentials->euid, geteuid());
+    assert_non_null(p.lineage);
+    close(end);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    tree_free(tree);
+    arena_done(&arena);
+    close(proc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seed_gives_lineages_to_what_ran_before),
         cmocka_unit_test(test_seed_lookup_of_a_process_whose_fork_was_lost),
         cmocka_unit_test(test_seed_fork_told_late_gives_the_right_parent),
+        cmocka_unit_test(test_seed_and_preview_on_this_machine),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
