@@ -197,7 +197,6 @@ void gate_judge_one(struct gate_thread *t)
 {
     struct gate *g = t->gate;
 
-    gate_doing(t, GATE_LOOKING);
     gate_describe(t);
     int r = gate_read_call(t);
     if (r == 0) {
@@ -214,6 +213,7 @@ void gate_judge_one(struct gate_thread *t)
         if (!gate_still_held(t))
             r = -ETIMEDOUT; // what was read may be of the program that runs already
     }
+    gate_lead_share(t);
     if (r == 0)
         judge(t);
     else

@@ -99,7 +99,7 @@ int gate_start(int group, struct gate_table *table, const struct gate_ops *ops, 
                        .stop = -1,
                        .argv_patience = deadline_ms * 400000ULL}; // two fifths of the deadline
     memcpy(g->hash_key, hash_key, 16);
-    pthread_mutex_init(&g->lead, NULL);
+    atomic_store(&g->lead, 1);
     pthread_mutex_init(&g->watch, NULL);
     pthread_mutex_init(&g->slots, NULL);
     pthread_mutex_init(&g->chains_lock, NULL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine's side of the gate. Threads are leader and followers: whoever holds `lead` polls and reads one question,
-// lets go of it and answers that question itself, so nothing is handed over while a program waits. More threads than
-// judging workers: one that is stuck in reading argv needs no replacement that would have to be made then.
+// The engine's side of the gate. Threads are leader and followers: the leader reads one question and answers it itself,
+// so nothing is handed over while a program waits. It gives the lead to a follower only when more waits or when the
+// watch finds it slow, because to wake a thread costs more than most answers. More threads than judging workers: one
+// that is stuck in reading argv needs no replacement that would have to be made then.
 // gate_read.c reads and describes a question, gate_judge.c answers it, gate_watch.c watches the threads.
 #pragma once
 #include "sensor/gate_argv.h"
@@ -33,7 +34,8 @@ struct gate_thread {
     bool started;
     _Atomic int tid;
     _Atomic uint64_t doing;
-    bool late_told; // of this stuck question; under gate->watch
+    _Atomic bool leads; // only it reads the group
+    bool late_told;     // of this stuck question; under gate->watch
     struct gate_memory *memory;
     struct gate_question q;
     struct gate_strings strings;
@@ -62,7 +64,7 @@ struct gate {
     uint64_t argv_patience; // nanoseconds
     unsigned workers, n_threads;
     _Atomic bool stopping;
-    pthread_mutex_t lead;  // who reads the group
+    _Atomic uint32_t lead; // 1: nobody leads (futex)
     pthread_mutex_t watch; // the watch's passes, and the return of a thread it has abandoned
     pthread_mutex_t slots; // judging workers: bits of `busy`
     pthread_cond_t slot_free;
@@ -85,7 +87,10 @@ static inline void gate_doing(struct gate_thread *t, enum gate_doing what)
 }
 
 // gate_read.c
-bool gate_read_one(struct gate_thread *t); // waits; true: t->q has a question, in the table
+bool gate_read_one(struct gate_thread *t);   // waits; true: t->q has a question, in the table
+void gate_lead_share(struct gate_thread *t); // lets a follower lead if more waits
+void gate_lead_give(
+    struct gate_thread *t); // whoever calls: if this thread leads, a follower does from now on
 void gate_describe(struct gate_thread *t); // who asks and about what; no memory of the caller
 int gate_read_call(struct gate_thread *t); // t->call; 0, GATE_CALL_OTHER, or negative errno
 // gate_chain.c

@@ -2,11 +2,13 @@
 #include "sensor/gate_private.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,22 +46,53 @@ static bool read_group(struct gate_thread *t)
     return true;
 }
 
+void gate_lead_give(struct gate_thread *t)
+{
+    struct gate *g = t->gate;
+    if (!atomic_exchange(&t->leads, false))
+        return; // the watch was faster, or it has none
+    atomic_store(&g->lead, 1);
+    syscall(SYS_futex, &g->lead, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void gate_lead_share(struct gate_thread *t)
+{
+    struct pollfd more = {.fd = t->gate->group, .events = POLLIN};
+    if (atomic_load(&t->leads) && poll(&more, 1, 0) == 1 && (more.revents & POLLIN))
+        gate_lead_give(t);
+}
+
+static void lead_take(struct gate_thread *t)
+{
+    struct gate *g = t->gate;
+    uint32_t one = 1;
+    while (!atomic_load(&t->leads)) {
+        if (atomic_compare_exchange_strong(&g->lead, &one, 0)) {
+            atomic_store(&t->leads, true);
+            return;
+        }
+        one = 1;
+        syscall(SYS_futex, &g->lead, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    }
+}
+
 bool gate_read_one(struct gate_thread *t)
 {
     struct gate *g = t->gate;
     struct pollfd wait[2] = {{.fd = g->group, .events = POLLIN}, {.fd = g->stop, .events = POLLIN}};
-    bool got = false;
 
-    pthread_mutex_lock(&g->lead);
-    while (!got && !atomic_load(&g->stopping)) {
-        got = read_group(t);
-        if (got)
-            break;
+    lead_take(t);
+    while (!atomic_load(&g->stopping)) {
+        if (read_group(t)) {
+            gate_doing(t, GATE_LOOKING);
+            gate_lead_share(t);
+            return true;
+        }
         gate_doing(t, GATE_WAITING);
         poll(wait, 2, -1);
     }
-    pthread_mutex_unlock(&g->lead);
-    return got;
+    gate_lead_give(t); // to the next one, which stops too
+    return false;
 }
 
 static ssize_t read_proc(const struct gate *g, pid_t tid, const char *what, char *out, size_t size)

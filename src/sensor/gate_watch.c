@@ -14,6 +14,7 @@
 #define BUSY_LOOK (10 * MS)
 #define IDLE_LOOK (100 * MS)
 #define BUSY_FOR (1000 * MS)
+#define SLOW (1 * MS)
 #define KILL_AFTER                                                                                 \
     (250 * MS) // stuck this long after its deny: only the caller's death frees the thread
 #define OWN_GRACE (100 * MS) // the warden answers overdue questions first
@@ -74,7 +75,11 @@ static bool look_at(struct gate_thread *t, uint64_t now)
     uint64_t doing = atomic_load(&t->doing), since = doing >> 3,
              age = now > since ? now - since : 0;
 
-    switch (doing & 7) {
+    unsigned what = doing & 7;
+    // A leader that takes long with a question: another one reads on. Long before the warden would read for us.
+    if (what >= GATE_LOOKING && age > SLOW)
+        gate_lead_give(t);
+    switch (what) {
     case GATE_ARGV:
         if (age <= g->argv_patience || !sleeps_in_the_kernel(t))
             return false;
