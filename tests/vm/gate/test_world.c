@@ -103,9 +103,12 @@ static void exec_from_own_tmpfs(struct rig *r, void *with)
     char bytes[65536], byte, *none[] = {NULL};
     (void)r;
     int from = open("./static", O_RDONLY | O_CLOEXEC);
-    if (setresuid(1000, 1000, 1000) < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+    if (setresgid(1000, 1000, 1000) < 0 || setresuid(1000, 1000, 1000) < 0 ||
+        unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
         _exit(111);
     prctl(PR_SET_DUMPABLE, 1); // its own files in /proc belong to it again
+    write_all("/proc/self/setgroups", "deny");
+    write_all("/proc/self/gid_map", "0 1000 1");
     write_all("/proc/self/uid_map", "0 1000 1");
     if (mount("mine", "/tmp", "tmpfs", 0, NULL) < 0 || chdir("/tmp") < 0)
         _exit(112);
