@@ -11,7 +11,7 @@
 // which the position moved; where there are back-references also what comparing them may cost.
 #define BUDGET 2000000u
 #define COMPARED_BYTES 16 // per unit of work
-#define JIT_STACK_MAX ((size_t)256 << 10)
+#define HEAP_MAX 1024     // KiB of backtracking, kept from match to match
 #define NESTING_MAX 100
 
 static uint32_t options_of(unsigned flags)
@@ -65,8 +65,6 @@ int rule_regex_compile(struct str expression, unsigned flags, pcre2_code **ret)
         compile(expression, options_of(flags) | PCRE2_AUTO_CALLOUT, &code, &offset);
     if (!compiled)
         return code == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL;
-    // Where executable memory is refused the interpreter serves, with the same limits.
-    pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);
     *ret = compiled;
     return 0;
 }
@@ -74,7 +72,6 @@ int rule_regex_compile(struct str expression, unsigned flags, pcre2_code **ret)
 struct rule_regex_scratch {
     pcre2_match_data *data;
     pcre2_match_context *context;
-    pcre2_jit_stack *stack;
     size_t work, position; // of the match at hand
     bool compares;         // the pattern has back-references
 };
@@ -97,13 +94,11 @@ int rule_regex_scratch_new(struct rule_regex_scratch **ret)
         return -ENOMEM;
     s->data = pcre2_match_data_create(1, NULL);
     s->context = pcre2_match_context_create(NULL);
-    s->stack = pcre2_jit_stack_create((size_t)32 << 10, JIT_STACK_MAX, NULL);
-    if (!s->data || !s->context || !s->stack) {
+    if (!s->data || !s->context) {
         rule_regex_scratch_free(s);
         return -ENOMEM;
     }
-    pcre2_jit_stack_assign(s->context, NULL, s->stack);
-    pcre2_set_heap_limit(s->context, 256); // KiB, of the interpreter
+    pcre2_set_heap_limit(s->context, HEAP_MAX);
     pcre2_set_callout(s->context, on_step, s);
     *ret = s;
     return 0;
@@ -113,7 +108,6 @@ void rule_regex_scratch_free(struct rule_regex_scratch *s)
 {
     if (!s)
         return;
-    pcre2_jit_stack_free(s->stack);
     pcre2_match_context_free(s->context);
     pcre2_match_data_free(s->data);
     free(s);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expressions by PCRE2, for checking what an author wrote and for what vectorscan cannot express (look-around,
 // back-references). Bytes, not characters. Matching is bounded: the work for one value has a budget, counted in steps
-// and bytes (PCRE2's own match limit counts neither, and is renewed at each start position), never in time.
+// and bytes (PCRE2's own match limit counts neither, and is renewed at each start position), never in time. Without
+// its JIT: the engine's role may not have executable memory, and a replay elsewhere must find the same.
 #pragma once
 #include "base/str.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
