@@ -89,13 +89,13 @@ static __always_inline void report(struct bpf_sock_addr *ctx, const u32 ip[4], u
     if (connect_flags & CONNECT_DENIED) {
         COUNT(denied);
         if (bpf_ringbuf_output(&structural, &r, sizeof r,
-                               wakeup(&structural, RING_STRUCTURAL_BYTES, false)))
+                               wakeup(&structural, RING_STRUCTURAL_BYTES, sizeof r, false)))
             COUNT(lost[COUNT_CONNECT]);
         else
             COUNT(sent[COUNT_CONNECT]);
         return;
     }
-    if (bpf_ringbuf_output(&bulk, &r, sizeof r, wakeup(&bulk, RING_BULK_BYTES, false)))
+    if (bpf_ringbuf_output(&bulk, &r, sizeof r, wakeup(&bulk, RING_BULK_BYTES, sizeof r, false)))
         COUNT(lost[COUNT_CONNECT]);
     else
         COUNT(sent[COUNT_CONNECT]);

@@ -54,13 +54,18 @@ static __always_inline struct counters *counters_row(void)
             __sync_fetch_and_add(&row_->field, 1);                                                 \
     } while (0)
 
-// Waking the reader for every record costs more than everything else together: it polls. It is woken when the ring is
-// half full, or where the record must be judged at once.
-static __always_inline u64 wakeup(void *ring, u32 size, bool at_once)
+// Waking the reader for every record costs more than everything else together: it polls. It is woken where the record
+// must be judged at once, and when the ring passes each sixteenth from its half on (not for each record: a reader that
+// is busy elsewhere would make a flood dearer).
+static __always_inline u64 wakeup(void *ring, u32 size, u32 bytes, bool at_once)
 {
-    if (at_once || bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > size / 2)
+    u64 waiting;
+
+    if (at_once)
         return BPF_RB_FORCE_WAKEUP;
-    return BPF_RB_NO_WAKEUP;
+    waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+    return waiting > size / 2 && (waiting & (size / 16 - 1)) <= bytes + 8 ? BPF_RB_FORCE_WAKEUP
+                                                                          : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline u32 flags_of(u32 tgid)

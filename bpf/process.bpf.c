@@ -39,7 +39,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     f->child_pid = pid;
     f->child_start = child->start_boottime;
     f->lineage_flags = inherited;
-    bpf_ringbuf_submit(f, wakeup(&structural, RING_STRUCTURAL_BYTES, false));
+    bpf_ringbuf_submit(f, wakeup(&structural, RING_STRUCTURAL_BYTES, sizeof *f, false));
     COUNT(sent[COUNT_FORK]);
     return 0;
 }
@@ -102,7 +102,7 @@ int on_exit(u64 *arguments)
     x->status =
         group->flags & SIGNAL_GROUP_EXIT ? group->group_exit_code : task->group_leader->exit_code;
     x->reserved = 0;
-    bpf_ringbuf_submit(x, wakeup(&structural, RING_STRUCTURAL_BYTES, false));
+    bpf_ringbuf_submit(x, wakeup(&structural, RING_STRUCTURAL_BYTES, sizeof *x, false));
     COUNT(sent[COUNT_EXIT]);
     return 0;
 }
@@ -130,7 +130,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     x->r.parts = s->parts;
     if (bytes > RECORD_BYTES ||
         bpf_ringbuf_output(&structural, s->record, bytes,
-                           wakeup(&structural, RING_STRUCTURAL_BYTES, at_once))) {
+                           wakeup(&structural, RING_STRUCTURAL_BYTES, bytes, at_once))) {
         COUNT(lost[COUNT_EXEC]);
         return 0;
     }
