@@ -71,7 +71,7 @@ struct replay *replay_free(struct replay *r)
     return NULL;
 }
 
-static void take_detection(struct replay *r, const Tiercel__Event *event,
+static void take_detection(struct replay *r, Tiercel__Event *event,
                            const struct detect_result *result, size_t i)
 {
     Tiercel__Detection *d = result->detections[i];
@@ -81,6 +81,12 @@ static void take_detection(struct replay *r, const Tiercel__Event *event,
     d->has_id = d->has_time = true;
     d->id = ++r->n_detections;
     d->time = event->time;
+    if (d->n_events == 0) { // a correlation brings its own
+        d->events = arena_array(&r->arena, Tiercel__Event *, 1);
+        d->n_events = d->events != NULL;
+        if (d->events)
+            d->events[0] = event;
+    }
     if (event->process && event->process->id)
         d->n_tree = tree_chain(r->tree, event->process->id, &r->arena, &d->tree);
     v.has_id = v.has_detection = v.has_time = v.has_action = v.has_wanted = true;
