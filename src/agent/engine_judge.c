@@ -56,36 +56,56 @@ static Tiercel__DescriptorKind kind_of(const char *link, ssize_t n)
     return TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_OTHER;
 }
 
-// What the caller will hand to the new program: directory, effective user, descriptors 0 to 2. The thread stands still,
-// so these cannot change under us except by another thread of the same process.
-static void ask_proc(struct engine *e, pid_t tid, Tiercel__Process *p, struct arena *arena)
+static void ask_owner(struct engine *e, pid_t tid, Tiercel__Process *p, struct arena *arena)
 {
-    char name[64], link[4096];
+    char name[16];
     struct stat st;
     snprintf(name, sizeof name, "%d", tid);
-    if (fstatat(e->env.proc_fd, name, &st, 0) == 0) {
-        p->credentials = arena_new(arena, Tiercel__Credentials);
-        if (p->credentials) {
-            tiercel__credentials__init(p->credentials);
-            p->credentials->has_euid = p->credentials->has_egid = 1;
-            p->credentials->has_uid = 1;
-            p->credentials->euid = p->credentials->uid = st.st_uid;
-            p->credentials->egid = st.st_gid;
-        }
+    p->credentials = arena_new(arena, Tiercel__Credentials);
+    if (!p->credentials || fstatat(e->env.proc_fd, name, &st, 0) < 0) {
+        p->credentials = NULL;
+        return;
     }
+    tiercel__credentials__init(p->credentials);
+    p->credentials->has_uid = p->credentials->has_euid = p->credentials->has_egid = 1;
+    p->credentials->euid = p->credentials->uid = st.st_uid;
+    p->credentials->egid = st.st_gid;
+}
+
+static void ask_directory(struct engine *e, pid_t tid, Tiercel__Process *p, struct arena *arena)
+{
+    char name[32], link[4096];
     snprintf(name, sizeof name, "%d/cwd", tid);
     ssize_t n = readlinkat(e->env.proc_fd, name, link, sizeof link);
-    if (n > 0) {
-        struct str cwd = arena_str(arena, str_bytes(link, (size_t)n));
-        p->has_directory = cwd.p != NULL;
-        p->directory = binary(cwd);
-    }
+    struct str cwd = n > 0 ? arena_str(arena, str_bytes(link, (size_t)n)) : STR_NONE;
+    p->has_directory = cwd.p != NULL;
+    p->directory = binary(cwd);
+}
+
+// Each of these links costs the kernel an inode, so 1 and 2 are looked at only where 0 is a socket: that is where what
+// they are matters.
+static void ask_descriptors(struct engine *e, pid_t tid, Tiercel__Process *p, struct arena *arena)
+{
+    char name[32], link[64];
     p->descriptors = arena_array(arena, Tiercel__DescriptorKind, 3);
     for (int i = 0; p->descriptors && i < 3; i++) {
         snprintf(name, sizeof name, "%d/fd/%d", tid, i);
         p->descriptors[i] = kind_of(link, readlinkat(e->env.proc_fd, name, link, sizeof link));
-        p->n_descriptors = 3;
+        p->n_descriptors = (size_t)i + 1;
+        if (p->descriptors[0] != TIERCEL__DESCRIPTOR_KIND__DESCRIPTOR_SOCKET)
+            break;
     }
+}
+
+// What the caller will hand to the new program, as far as rules ask for it. The thread stands still, so this cannot
+// change under us except by another thread of the same process.
+static void ask_proc(struct engine *e, pid_t tid, Tiercel__Process *p, struct arena *arena)
+{
+    ask_owner(e, tid, p, arena);
+    if (e->asks_directory)
+        ask_directory(e, tid, p, arena);
+    if (e->asks_descriptors)
+        ask_descriptors(e, tid, p, arena);
 }
 
 static Tiercel__File *file_of(const struct gate_question *q, struct arena *arena)
