@@ -69,13 +69,19 @@ static void read_credentials(int proc_fd, uint32_t pid, struct arena *arena, Tie
     c->euid = status.euid;
     c->egid = status.egid;
     c->capabilities = status.capabilities;
-    uint64_t login;
-    if (read_file(proc_fd, pid, "loginuid", 32, arena, &text) == 0 &&
-        str_to_u64(str_trim(text), &login) == 0 && login <= UINT32_MAX) {
-        c->has_login_uid = true;
-        c->login_uid = (uint32_t)login;
-    }
     p->credentials = c;
+}
+
+// Set once, at login, and inherited: not part of what an exec can have changed.
+static void read_login(int proc_fd, uint32_t pid, struct arena *arena, Tiercel__Process *p)
+{
+    struct str text;
+    uint64_t login;
+    if (!p->credentials || read_file(proc_fd, pid, "loginuid", 32, arena, &text) < 0 ||
+        str_to_u64(str_trim(text), &login) < 0 || login > UINT32_MAX)
+        return;
+    p->credentials->has_login_uid = true;
+    p->credentials->login_uid = (uint32_t)login;
 }
 
 static void read_image(int proc_fd, uint32_t pid, struct arena *arena, Tiercel__Process *p)
@@ -200,6 +206,7 @@ int proc_read(int proc_fd, uint32_t pid, uint64_t start_ns, struct arena *arena,
     p->has_from_proc = p->from_proc = true;
     bool kernel = false;
     read_credentials(proc_fd, pid, arena, p, &kernel);
+    read_login(proc_fd, pid, arena, p);
     struct str cgroup = proc_read_cgroup(proc_fd, pid, arena);
     p->has_cgroup_path = cgroup.n > 0;
     p->cgroup_path = bytes_of(cgroup);

@@ -177,8 +177,6 @@ static int preview(struct tree *tree, const struct node *node, Tiercel__Event *e
             r = -ENOMEM;
         }
     }
-    if (tree->env->proc_fd >= 0)
-        proc_read_moment(tree->env->proc_fd, node->pid, arena, event->process);
     node_learn(tree, &copy, event->process);
     if (!copy.directory.n && node->directory.n && !event->process->has_directory) {
         event->process->has_directory = true;
