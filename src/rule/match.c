@@ -34,6 +34,8 @@ struct match {
     const struct rule_record *record;
     struct arena *arena;
     unsigned limits;
+    bool
+        failed; // a scan did not run to its end: nothing may be concluded from what it did not report
     // while one field is scanned
     const struct rule_matcher *matcher;
     struct seen *at;
@@ -153,8 +155,9 @@ static struct seen *scan(struct match *m, unsigned field)
     m->text = 0;
     struct str text;
     for (size_t position = 0; next_text(m, field, seen, &position, &text); m->text++)
-        hs_scan(m->matcher->db, text.p ? text.p : "", (unsigned)text.n, 0, m->scratch->hs,
-                on_report, m);
+        if (text.n > UINT32_MAX || hs_scan(m->matcher->db, text.p ? text.p : "", (unsigned)text.n,
+                                           0, m->scratch->hs, on_report, m) != HS_SUCCESS)
+            m->failed = true;
     return seen;
 }
 
@@ -379,6 +382,8 @@ int rule_match(const struct rule_set *set, struct rule_scratch *scratch, int rou
     struct rule_match *list;
     size_t n;
     int result = evaluate(&m, r, &list, &n);
+    if (result == 0 && m.failed)
+        result = -EIO;
     if (result < 0)
         return result;
     *ret = list;

@@ -97,7 +97,8 @@ int rule_scratch_new(const struct rule_set *set, struct rule_scratch **ret);
 struct rule_scratch *rule_scratch_free(struct rule_scratch *scratch);
 
 // All rules of the route that match, in the set's order. Results live in the arena. A regular expression that hits its
-// match limit counts as no match and is counted in *ret_limits (may be NULL). 0, -ENOMEM.
+// match limit counts as no match and is counted in *ret_limits (may be NULL). 0, -ENOMEM, -EIO (the scanner failed, or a
+// value of 4 GiB: what matches is not known), -EINVAL (no such route).
 int rule_match(const struct rule_set *set, struct rule_scratch *scratch, int route,
                const struct rule_record *record, struct arena *arena, const struct rule_match **ret,
                size_t *ret_n, unsigned *ret_limits);

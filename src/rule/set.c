@@ -10,11 +10,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-static int fail_va(struct rule_parse *p, unsigned line, unsigned column, int code,
-                   const char *format, va_list args)
+#define WHAT_MAX 384
+
+static int fail_text(struct rule_parse *p, unsigned line, unsigned column, int code,
+                     const char *what)
 {
-    char what[sizeof p->e->what];
-    vsnprintf(what, sizeof what, format, args);
     error_set(p->e, code, "%s", what);
     error_place(p->e, p->file, line, column);
     return code;
@@ -23,20 +23,22 @@ static int fail_va(struct rule_parse *p, unsigned line, unsigned column, int cod
 int rule_fail_at(struct rule_parse *p, unsigned line, unsigned column, int code, const char *format,
                  ...)
 {
+    char what[WHAT_MAX];
     va_list args;
     va_start(args, format);
-    fail_va(p, line, column, code, format, args);
+    vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return code;
+    return fail_text(p, line, column, code, what);
 }
 
 int rule_fail(struct rule_parse *p, const struct rule_yaml *at, int code, const char *format, ...)
 {
+    char what[WHAT_MAX];
     va_list args;
     va_start(args, format);
-    fail_va(p, at->line, at->column, code, format, args);
+    vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return code;
+    return fail_text(p, at->line, at->column, code, what);
 }
 
 int rule_fail_memory(struct rule_parse *p)
