@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reader of a BPF ring whose descriptor was inherited: needs no capability. One reader per ring. The kernel wakes it
-// only for what must be judged at once or when the ring is half full: poll the descriptor with a timer of 10 to 20 ms.
+// only for what must be judged at once or while the ring fills beyond its half: wait for the descriptor with a timeout of
+// 10 to 20 ms. poll(2) returns at once where something is in the ring already, so drain it before waiting.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
