@@ -21,6 +21,8 @@ static void opened(struct gate_thread *t, const struct fanotify_event_metadata *
     t->word = t->q.asked_ns << 2 | GATE_OPEN;
     if (event->fd < GATE_FD_SPLIT)
         atomic_store(&g->table->question[event->fd], t->word);
+    if ((uint32_t)event->fd > atomic_load_explicit(&g->table->top, memory_order_relaxed))
+        atomic_store(&g->table->top, (uint32_t)event->fd);
     gate_count(g->table, GATE_QUESTIONS);
     gate_watch_wake(g);
 }

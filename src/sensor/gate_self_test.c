@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define NONCE 16
-#define PATIENCE_MS 3000
+#define PATIENCE_MS 3000u
 
 static char *const probe_name = "gate-self-test";
 static char *const probe_text = "a b\n\xff";
@@ -67,7 +67,7 @@ static int child_says(struct gate_probe *probe)
 {
     int error;
     struct pollfd p = {.fd = probe->channel, .events = POLLIN};
-    if (poll(&p, 1, PATIENCE_MS) <= 0)
+    if (poll(&p, 1, (int)PATIENCE_MS) <= 0)
         return -ETIMEDOUT;
     return read(probe->channel, &error, sizeof error) == sizeof error ? error : 0;
 }
@@ -85,11 +85,14 @@ int gate_self_test(struct gate *g, struct gate_probe *probe, struct error *e)
     g->probe_argv[1] = str_from(probe_text);
     g->probe_argv[2] = str_from(nonce);
     atomic_store(&g->probe_result, 0);
+    // Only the probe is asked about now, and a busy machine must not fail the test.
+    uint32_t deadline = atomic_exchange(&g->table->deadline_ms, PATIENCE_MS);
     atomic_store(&g->probe_tid, probe->pid);
     int said = -EPIPE;
     if (write(probe->channel, nonce, NONCE) == NONCE)
         said = child_says(probe);
     atomic_store(&g->probe_tid, 0);
+    atomic_store(&g->table->deadline_ms, deadline);
     int result = atomic_load(&g->probe_result);
     if (result == -EPERM)
         error_way_out(

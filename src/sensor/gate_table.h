@@ -38,6 +38,7 @@ struct gate_table {
     _Atomic uint64_t engine_beat, warden_beat; // CLOCK_MONOTONIC ns; 0: not there
     _Atomic uint64_t reads; // of the group by the engine, also those that found nothing
     _Atomic uint32_t restart_wanted;
+    _Atomic uint32_t top;                 // highest number of a question so far
     _Atomic int32_t holder[GATE_HOLDERS]; // pids
     _Atomic uint64_t counter[GATE_COUNTERS];
     _Atomic uint64_t question[GATE_FD_SPLIT]; // by the engine's descriptor number

@@ -12,8 +12,10 @@
 
 #define MS 1000000ULL
 enum { BUSY_LOOK = 10, IDLE_LOOK = 50 }; // milliseconds between looks
-#define UNREAD_PATIENCE (20 * MS)        // the engine may leave questions unread this long
-#define ENGINE_STALE (500 * MS)          // heartbeat; it beats every 10 or 100 ms
+#define PAUSE (250 * MS) // no look for this long: the machine stood still, the engine too
+#define FULL_SWEEP_EVERY (1000 * MS)
+enum { ABOVE_TOP = 64 }; // numbers that the engine may have come to since its last noted question
+#define ENGINE_STALE (500 * MS) // heartbeat; it beats every 10 or 100 ms
 #define BUSY_FOR (1000 * MS)
 #define SWEEP_EVERY (50 * MS)
 enum { READ_AT_ONCE = 64 }; // before looking at the rest again
@@ -22,7 +24,7 @@ struct warden {
     int group;
     struct gate_table *table;
     uint64_t reads, unread_since; // the engine's reads, and since when something waits beside them
-    uint64_t active, swept;
+    uint64_t active, swept, swept_all, looked;
 };
 
 // Events read here get numbers from GATE_FD_SPLIT on, because everything below is taken. With copies of a descriptor
@@ -81,6 +83,12 @@ static bool engine_there(const struct warden *w, uint64_t now)
     return beat && now < beat + ENGINE_STALE;
 }
 
+// Two fifths of the deadline, as argv has.
+static uint64_t unread_patience(const struct warden *w)
+{
+    return atomic_load(&w->table->deadline_ms) * 400000ULL;
+}
+
 // The engine is there: only what it has left for too long.
 static void help(struct warden *w, uint64_t now)
 {
@@ -95,7 +103,7 @@ static void help(struct warden *w, uint64_t now)
     }
     if (!w->unread_since)
         w->unread_since = now;
-    if (now - w->unread_since < UNREAD_PATIENCE)
+    if (now - w->unread_since < unread_patience(w))
         return;
     for (int i = 0; i < READ_AT_ONCE && atomic_load(&w->table->reads) == reads && allow_one(w); i++)
         w->active = now;
@@ -104,9 +112,13 @@ static void help(struct warden *w, uint64_t now)
 // No engine, or it stands still: free what it had read, and read for it.
 static void replace(struct warden *w, uint64_t now)
 {
-    if (now - w->swept >= SWEEP_EVERY) {
-        w->swept = now;
+    int top = (int)atomic_load(&w->table->top) + ABOVE_TOP;
+    if (now - w->swept_all >= FULL_SWEEP_EVERY) {
+        w->swept_all = w->swept = now;
         gate_sweep(w->table, w->group, 0, GATE_FD_SPLIT);
+    } else if (now - w->swept >= SWEEP_EVERY) {
+        w->swept = now;
+        gate_sweep(w->table, w->group, 0, top < GATE_FD_SPLIT ? top : GATE_FD_SPLIT);
     }
     for (int i = 0; i < READ_AT_ONCE && allow_one(w); i++)
         w->active = now;
@@ -122,7 +134,7 @@ static bool closed(const struct pollfd *channel)
 
 int gate_warden_run(int group, struct gate_table *table, int channel_fd)
 {
-    struct warden w = {.group = group, .table = table, .active = gate_now()};
+    struct warden w = {.group = group, .table = table, .active = gate_now(), .looked = gate_now()};
     struct pollfd wait[2] = {{.fd = channel_fd, .events = POLLIN}, {.fd = group, .events = POLLIN}};
     int r = fill_descriptors(channel_fd);
     if (r < 0)
@@ -132,7 +144,9 @@ int gate_warden_run(int group, struct gate_table *table, int channel_fd)
     for (;;) {
         uint64_t now = gate_now();
         atomic_store(&table->warden_beat, now);
-        bool engine = engine_there(&w, now);
+        uint64_t gap = now - w.looked;
+        w.looked = now;
+        bool engine = engine_there(&w, now) || (gap > PAUSE && atomic_load(&table->engine_beat));
         if (engine)
             help(&w, now);
         else

@@ -49,7 +49,7 @@ static bool sleeps_in_the_kernel(const struct gate_thread *t)
         return true; // cannot tell
     text[n] = 0;
     const char *state = strrchr(text, ')');
-    return !state || state[1] != ' ' || state[2] == 'D';
+    return !state || state[1] != ' ' || state[2] != 'R';
 }
 
 // Its caller's memory does not come: deny while the caller still waits.

@@ -34,7 +34,7 @@ struct rig_seen {
     _Atomic int ready; // of the engine: 1, or negative errno
     _Atomic int self_test;
     char why[128], target[256], environment[256], script[256], path[256];
-    _Atomic uint32_t argc;
+    _Atomic uint32_t argc; // the most
     _Atomic uint32_t n_hashes;
     struct {
         pid_t tid;
@@ -91,7 +91,8 @@ static bool rig_judge(void *context, unsigned worker, const struct gate_question
     uint32_t i = atomic_fetch_add(&seen->n_times, 1) % RIG_JUDGED;
     seen->time_ns[i] = (uint32_t)(gate_now() - q->asked_ns);
     atomic_fetch_add(&seen->part[q->part], 1);
-    atomic_store(&seen->argc, (uint32_t)q->argc);
+    if (q->argc > atomic_load(&seen->argc)) // on a whole host others exec, too
+        atomic_store(&seen->argc, (uint32_t)q->argc);
     if (q->unread)
         atomic_fetch_add(&seen->unread_judged, 1);
     if (q->compat)
