@@ -266,11 +266,12 @@ struct told {
     size_t n_hits, n_identifiers;
 };
 
-static struct str value_of(struct match *m, const struct rule_leaf *leaf)
+// `found`: the leaf is true, so that it is known which of several texts it was.
+static struct str value_of(struct match *m, const struct rule_leaf *leaf, bool found)
 {
     const struct seen *seen = fetch(m, leaf->field);
     bool listed = leaf->field == RULE_FIELD_KEYWORDS || seen->value.type == RULE_LIST;
-    uint32_t which = leaf->kind == RULE_LEAF_TEXT && seen->scanned ? seen->where[leaf->slot] : 0;
+    uint32_t which = leaf->kind == RULE_LEAF_TEXT && found ? seen->where[leaf->slot] : 0;
     struct str text = STR_NONE;
     size_t position = 0;
     for (uint32_t i = 0; listed && i <= which; i++)
@@ -282,14 +283,14 @@ static struct str value_of(struct match *m, const struct rule_leaf *leaf)
     return text.p == seen->digits ? arena_str(m->arena, text) : text;
 }
 
-static void tell_leaf(struct match *m, const struct rule_leaf *leaf, struct told *told)
+static void tell_leaf(struct match *m, const struct rule_leaf *leaf, bool found, struct told *told)
 {
     for (size_t i = 0; i < told->n_hits; i++)
         if (told->hits[i].pattern.p == leaf->source.p)
             return;
     if (told->n_hits < HITS_MAX)
         told->hits[told->n_hits++] = (struct rule_hit){.field = m->set->fields[leaf->field],
-                                                       .value = value_of(m, leaf),
+                                                       .value = value_of(m, leaf, found),
                                                        .pattern = leaf->source,
                                                        .line = leaf->line};
 }
@@ -298,12 +299,12 @@ static void tell_leaf(struct match *m, const struct rule_leaf *leaf, struct told
 static void tell(struct match *m, const struct rule_expr *e, struct told *told)
 {
     if (e->op == RULE_OP_LEAF) {
-        tell_leaf(m, e->leaf, told);
+        tell_leaf(m, e->leaf, true, told);
         return;
     }
     if (e->op == RULE_OP_NOT) {
         if (e->leaf && fetch(m, e->leaf->field)->value.type != RULE_ABSENT)
-            tell_leaf(m, e->leaf, told);
+            tell_leaf(m, e->leaf, false, told);
         return;
     }
     if (e->op == RULE_OP_NAME) {

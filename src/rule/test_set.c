@@ -82,6 +82,35 @@ static void test_a_match_tells_selections_values_patterns_and_lines(void **state
     rule_set_free(set);
 }
 
+static void test_a_match_of_a_list_tells_the_text_that_matched(void **state)
+{
+    (void)state;
+    struct rule_set *set = test_rule("    s: {Argv: id, Argv|neq: never}\n    condition: s\n");
+    static const struct str long_list[] = {{"a", 1}, {"b", 1}, {"never", 5}},
+                            list[] = {{"x", 1}, {"ID", 2}};
+    const struct test_field fields[] = {{"Argv", {.type = RULE_LIST, .list = long_list, .n = 3}},
+                                        {"Argv", {.type = RULE_LIST, .list = list, .n = 2}}};
+    struct rule_scratch *scratch = NULL;
+    struct arena arena = {0};
+    const struct rule_match *m;
+    size_t n;
+    int route = rule_set_route(set, STR_NONE, STR_NONE, STR_NONE);
+    assert_int_equal(rule_scratch_new(set, &scratch), 0);
+    for (size_t i = 0; i < 2; i++) { // what the first record left behind is not told of the second
+        struct test_record context = {set, &fields[i], 1};
+        struct rule_record record = {test_get, test_each, &context};
+        assert_int_equal(rule_match(set, scratch, route, &record, &arena, &m, &n, NULL), 0);
+        assert_int_equal(n, i);
+    }
+    assert_int_equal(m->n_hits, 2);
+    assert_true(str_eq(m->hits[0].value, STR("ID")));
+    assert_true(str_eq(m->hits[1].value, STR("x")));
+    assert_true(str_eq(m->hits[1].pattern, STR("Argv|neq: never")));
+    rule_scratch_free(scratch);
+    arena_done(&arena);
+    rule_set_free(set);
+}
+
 static size_t matches_of(struct rule_set *set, struct rule_scratch *scratch, int route,
                          const struct test_field *fields, size_t n_fields, unsigned *ret_limits)
 {
@@ -269,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules_keep_their_description),
         cmocka_unit_test(test_a_match_tells_selections_values_patterns_and_lines),
+        cmocka_unit_test(test_a_match_of_a_list_tells_the_text_that_matched),
         cmocka_unit_test(test_routes_choose_rules_by_log_source),
         cmocka_unit_test(test_a_file_is_added_whole_or_not_at_all),
         cmocka_unit_test(test_the_hash_depends_on_texts_and_not_on_their_order),
