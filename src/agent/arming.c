@@ -103,6 +103,7 @@ void arming_want(struct parent *p, bool prevent)
         child_send(p, ROLE_ENGINE, ORDER_STOP, NULL,
                    0); // its self-test can be made once in its life
         child(p, ROLE_ENGINE)->state = CHILD_ENDING;
+        child(p, ROLE_ENGINE)->since_ns = a->since_ns;
     } else if (child_begun(child(p, ROLE_ENGINE))) {
         child_send(p, ROLE_ENGINE, ORDER_MODE, &mode, sizeof(mode));
     }

@@ -12,6 +12,7 @@
 
 struct config {
     bool prevent;
+    bool mode_given;        // on the command line: not changed by what was switched before
     uint32_t deadline_ms;   // 5 to 1000
     uint64_t journal_bytes; // on disk, at least 4 MiB
     uint32_t n_deny;

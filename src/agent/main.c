@@ -11,7 +11,8 @@ static const char HELP[] =
     "The agent: sees what programs do on this machine, judges it by rules, and refuses what is "
     "forbidden.\n\n"
     "  --config FILE        default " CONFIG_FILE " (may be absent)\n"
-    "  --mode MODE          prevent or detect (default detect)\n"
+    "  --mode MODE          prevent or detect (default: as `tiercel prevent` set it last, else the "
+    "configuration, else detect)\n"
     "  --rules DIR          folder of Sigma rules\n"
     "  --exceptions FILE    reviewed exceptions, default /etc/tiercel/exceptions.yml\n"
     "  --state DIR          journal, default /var/lib/tiercel\n"
@@ -105,6 +106,7 @@ static int take_option(int option, struct arguments *a)
         if (strcmp(optarg, "prevent") != 0 && strcmp(optarg, "detect") != 0)
             return wrong("there is no mode '%s'", optarg, "prevent or detect");
         c->prevent = optarg[0] == 'p';
+        c->mode_given = true;
         return 0;
     case RULES:
         return take_path(optarg, c->rules, sizeof(c->rules)) < 0

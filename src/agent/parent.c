@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/parent.h"
+#include "agent/mode.h"
 #include "agent/role_table.h"
 #include "base/cleanup.h"
 #include "os/process.h"
@@ -417,6 +418,9 @@ static int prepare(struct parent *p, int32_t scope_pid, struct error *e)
     if (p->listener < 0)
         return p->listener;
     make_guardian_group(p);
+    if (!p->config.mode_given && (r = mode_read(p->config.state, &p->config.prevent)) < 0)
+        parent_why(p, "%s/mode cannot be used, the configuration's mode is: %s", p->config.state,
+                   strerror(-r));
     p->arming.wanted = p->config.prevent;
     if (p->config.prevent && switched_off()) {
         p->arming.refused = true;
@@ -469,7 +473,7 @@ int parent_run(const struct config *config, int32_t scope_pid)
         return r == -EWOULDBLOCK ? EXIT_RUNNING : 1;
     }
     parent_state(&p, "started", "version %s, %s mode", TIERCEL_VERSION,
-                 config->prevent ? "prevent" : "detect");
+                 p.config.prevent ? "prevent" : "detect");
     p.tick_ns = os_monotonic_ns();
     child_watch(&p); // starts all
     loop(&p);

@@ -5,9 +5,9 @@
 #include "agent/role.h"
 #include "os/sandbox.h"
 
-// Users of the roles: numbers without an entry in /etc/passwd, so that nothing has to be set up. Outside the ranges of
-// adduser (1000-59999 on request, but never counted down to), of Debian's own (60000-64999) and of systemd's dynamic users (61184-65519).
-#define ROLE_UID_BASE 47800
+// Users of the roles: numbers without an entry in /etc/passwd, so that nothing has to be set up. 65520 to 65533 are given
+// out by nobody: above adduser's (to 59999), Debian's own (to 64999) and systemd's dynamic users (to 65519), below nobody.
+#define ROLE_UID_BASE 65520
 
 struct role_spec {
     struct os_sandbox sandbox;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers on the control socket. What is not kept as rows is put together here, at the moment it is asked for.
+#include "agent/mode.h"
 #include "agent/parent.h"
 #include "agent/role_table.h"
 #include "os/process.h"
@@ -93,7 +94,12 @@ static void answer(struct parent *p, int fd, const struct control_request *reque
             reply.code = -EINVAL;
             snprintf(reply.what, sizeof(reply.what), "there is no such mode");
         } else {
-            arming_want(p, request->mode == CONTROL_PREVENT);
+            bool prevent = request->mode == CONTROL_PREVENT;
+            int r = p->config.mode_given ? 0 : mode_write(p->setup.state, prevent);
+            if (r < 0)
+                parent_why(p, "the mode holds until the next start only: %s/mode: %s",
+                           p->setup.state, strerror(-r));
+            arming_want(p, prevent);
         }
         break;
     case CONTROL_RELOAD:

@@ -183,7 +183,7 @@ static void test_users_differ_and_only_the_sensor_has_admin(void **state)
     uint64_t admin = 1ull << CAP_SYS_ADMIN;
     for (enum role a = ROLE_PARENT + 1; a < ROLE_COUNT; a++) {
         const struct os_sandbox *s = &role_spec(a)->sandbox;
-        assert_true(s->uid > ROLE_UID_BASE && s->uid < ROLE_UID_BASE + 50);
+        assert_true(s->uid > ROLE_UID_BASE && s->uid < 65534);
         assert_int_equal((s->capabilities & admin) != 0, a == ROLE_SENSOR);
         assert_true((s->capabilities & ~role_parent_permitted()) == 0);
         assert_true(strlen(s->name) <= 15);
