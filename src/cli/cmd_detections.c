@@ -22,26 +22,36 @@ static void tell_damage(void *context, const struct error *e)
     cli_error(context, e);
 }
 
+static Tiercel__Detection *take(const struct found *found, size_t i)
+{
+    if (i >= found->n)
+        return NULL;
+    struct found_item item = found_get(found, i);
+    return tiercel__detection__unpack(NULL, item.n, item.p);
+}
+
 static void print_found(struct cli *cli, const struct found *found, const struct verdicts *verdicts,
                         bool json, bool tree)
 {
     _cleanup_buf_ struct buf b = {0};
     uint64_t now = (uint64_t)time(NULL) * 1000000000u;
-    for (size_t i = 0; i < found->n && !ferror(cli->out.file); i++) {
-        struct found_item item = found_get(found, i);
-        Tiercel__Detection *d = tiercel__detection__unpack(NULL, item.n, item.p);
-        if (!d)
-            continue;
+    Tiercel__Detection *d = NULL, *next = take(found, 0);
+    for (size_t i = 0; next && !ferror(cli->out.file); i++) {
+        d = next;
+        next = take(found, i + 1);
         const Tiercel__Verdict *verdict = verdicts_get(verdicts, d->id);
         if (json) {
             live_json_detection(d, verdict, &b);
             buf_add_char(&b, '\n');
         } else {
-            draw_detection(&cli->out, d, verdict, now, tree, &b);
+            bool more = next && detection_same_event(d, next); // one tree under both
+            draw_detection(&cli->out, d, verdict, now, tree && !more, &b);
         }
         tiercel__detection__free_unpacked(d, NULL);
         term_write(&cli->out, &b);
     }
+    if (next)
+        tiercel__detection__free_unpacked(next, NULL);
 }
 
 static int follow(struct cli *cli, struct journal *journal, const struct live_options *options_)

@@ -37,7 +37,7 @@ static const char *wanted_words(const Tiercel__Verdict *v)
     if (!v->has_wanted || v->wanted == TIERCEL__ACTION__ACTION_ALLOW)
         return "detected";
     if (v->mode == TIERCEL__MODE__MODE_DETECT)
-        return "detected (prevention is off: would be stopped)";
+        return "detected; prevention would stop it";
     return "detected, not stopped";
 }
 
@@ -235,6 +235,13 @@ static unsigned shown_columns(const struct buf *b, size_t from)
             buf_add_char(&plain, b->p[i]);
     }
     return text_columns(buf_str(&plain));
+}
+
+bool detection_same_event(const Tiercel__Detection *a, const Tiercel__Detection *b)
+{
+    if (!a->n_events || !b->n_events)
+        return false;
+    return a->events[a->n_events - 1]->id == b->events[b->n_events - 1]->id;
 }
 
 void draw_detection(const struct term *t, const Tiercel__Detection *d,

@@ -20,6 +20,8 @@ enum style level_style(const char *level);
 
 // The process that acted in a detection; NULL when it has none.
 const Tiercel__Process *detection_process(const Tiercel__Detection *d);
+// Whether both are about the same event last: then one tree under both is enough.
+bool detection_same_event(const Tiercel__Detection *a, const Tiercel__Detection *b);
 struct str process_image(const Tiercel__Process *p); // may be STR_NONE
 void process_command(const Tiercel__Process *p,
                      struct buf *out); // command line or, without one, image or name

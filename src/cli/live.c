@@ -45,7 +45,7 @@ void live_json_detection(const Tiercel__Detection *d, const Tiercel__Verdict *ve
 }
 
 static void show_detection(struct live *l, const Tiercel__Detection *d,
-                           const Tiercel__Verdict *verdict)
+                           const Tiercel__Verdict *verdict, bool tree)
 {
     l->n_detections++;
     if (verdict && verdict->action != TIERCEL__ACTION__ACTION_ALLOW)
@@ -54,7 +54,8 @@ static void show_detection(struct live *l, const Tiercel__Detection *d,
         live_json_detection(d, verdict, &l->out);
         buf_add_char(&l->out, '\n');
     } else {
-        draw_detection(l->term, d, verdict, clock_now(CLOCK_REALTIME), l->options.tree, &l->out);
+        draw_detection(l->term, d, verdict, clock_now(CLOCK_REALTIME), tree && l->options.tree,
+                       &l->out);
     }
 }
 
@@ -86,7 +87,7 @@ static void show_overdue(struct live *l)
             i++;
             continue;
         }
-        show_detection(l, l->pending[i].detection, NULL);
+        show_detection(l, l->pending[i].detection, NULL, true);
         drop_pending(l, i);
     }
 }
@@ -102,7 +103,7 @@ static void keep_pending(struct live *l, const Tiercel__Detection *d)
         free(packed);
     }
     if (!copy) { // no room to wait: shown at once
-        show_detection(l, d, NULL);
+        show_detection(l, d, NULL, true);
         return;
     }
     l->pending[l->n_pending].detection = copy;
@@ -144,6 +145,13 @@ static void show_events(struct live *l, const Tiercel__Batch *b)
     }
 }
 
+static bool is_wanted(struct live *l, const Tiercel__Detection *d)
+{
+    arena_reset(&l->arena);
+    return d->id > l->options.after_detection && d->time >= l->options.since_ns &&
+           filter_detection(&l->options.filter, d, &l->arena);
+}
+
 static void show_detections(struct live *l, const Tiercel__Batch *b)
 {
     for (size_t i = 0; i < b->n_verdicts; i++) {
@@ -155,7 +163,7 @@ static void show_detections(struct live *l, const Tiercel__Batch *b)
         while (waiting < l->n_pending && l->pending[waiting].detection->id != verdict->detection)
             waiting++;
         if (waiting < l->n_pending) {
-            show_detection(l, l->pending[waiting].detection, verdict);
+            show_detection(l, l->pending[waiting].detection, verdict, true);
             drop_pending(l, waiting);
         } else {
             show_late_verdict(l, verdict);
@@ -163,13 +171,15 @@ static void show_detections(struct live *l, const Tiercel__Batch *b)
     }
     for (size_t i = 0; i < b->n_detections; i++) {
         const Tiercel__Detection *d = b->detections[i];
-        arena_reset(&l->arena);
-        if (d->id <= l->options.after_detection || d->time < l->options.since_ns ||
-            !filter_detection(&l->options.filter, d, &l->arena))
+        if (!is_wanted(l, d))
             continue;
         const Tiercel__Verdict *verdict = verdict_in(b, d->id);
+        // Several rules on one event: one tree, under the last.
+        const Tiercel__Detection *next = i + 1 < b->n_detections ? b->detections[i + 1] : NULL;
+        bool more =
+            next && detection_same_event(d, next) && is_wanted(l, next) && verdict_in(b, next->id);
         if (verdict)
-            show_detection(l, d, verdict);
+            show_detection(l, d, verdict, !more);
         else
             keep_pending(l, d);
     }

@@ -368,7 +368,7 @@ static void test_words_of_verdicts(void **state)
     v->action = TIERCEL__ACTION__ACTION_ALLOW;
     v->has_wanted = true;
     v->wanted = TIERCEL__ACTION__ACTION_DENY;
-    assert_string_equal(verdict_words(v), "detected (prevention is off: would be stopped)");
+    assert_string_equal(verdict_words(v), "detected; prevention would stop it");
     v->mode = TIERCEL__MODE__MODE_PREVENT;
     assert_string_equal(verdict_words(v), "detected, not stopped");
     v->has_exception = true;
