@@ -59,6 +59,7 @@ $stopped = detections($work, 'prevent', $master);
 $wrong = [];
 printf("  %-22s %-28s %s\n", '', 'watched only', 'prevented');
 foreach ($detect as $name => $a) {
+    if (str_starts_with($name, 'agent-')) continue;
     $b = $prevent[$name] ?? ['effect' => '?', 'begin' => 0, 'end' => 0, 'seconds' => 0, 'shown' => ''];
     $benign = str_starts_with($name, 'benign');
     $home = $name === 'call home from PHP'; // no program is started: refused by the cgroup program, without a rule

@@ -45,8 +45,7 @@ struct run {
     const struct args *args;
     struct child_process child;
     char program[512], journal[512];
-    struct leftover_ids before, now,
-        ours; // BPF programs before the agent, while it ran, and its own
+    struct leftover_ids ours; // its BPF programs
     uint64_t started_ns;
     bool json;
 };
@@ -207,8 +206,7 @@ static int finish(struct run *r, int code)
 {
     _cleanup_buf_ struct buf what = {0};
     say(r, r->cli->out.terminal ? "\rEnding protection ...\n" : "Ending protection ...\n");
-    if (leftover_programs(&r->now) == 0)
-        leftover_added(&r->before, &r->now, &r->ours);
+    leftover_held(r->program, &r->ours);
     bool clean = child_stop(&r->child, STOP_MS);
     pass_log(r);
     child_done(&r->child);
@@ -216,9 +214,12 @@ static int finish(struct run *r, int code)
     if (!clean)
         say(r, "The agent did not end when it was told to; it was killed.\n");
     if (left == 0) {
-        say(r, "The agent is gone. Nothing is left behind: no marks, no BPF programs, no cgroup "
-               "programs, no "
-               "processes.\n");
+        if (!r->json)
+            fprintf(r->cli->out.file,
+                    "The agent is gone. Nothing is left behind: no marks, no processes, and its "
+                    "%zu BPF programs are "
+                    "unloaded,\nthose of the control groups among them.\n",
+                    r->ours.n);
         return clean ? code : CLI_FAILED;
     }
     fprintf(r->cli->err.file, "tiercel: %u things were left behind:\n", left);
@@ -292,7 +293,6 @@ static int run(struct cli *cli, const struct args *args)
     } else if (place_daemon(r->program, sizeof r->program, &e) < 0) {
         code = cli_fail(cli, &e);
     } else {
-        leftover_programs(&r->before);
         code = protect(r);
     }
     free(r);

@@ -9,34 +9,70 @@
 #include <sys/stat.h>
 #include <time.h>
 
-int leftover_programs(struct leftover_ids *ret)
+static void add_id(struct leftover_ids *ids, uint32_t id)
 {
-    uint32_t id = 0;
-    ret->n = 0;
-    while (bpf_prog_get_next_id(id, &id) == 0) {
-        if (ret->n == LEFTOVER_MAX)
-            return -E2BIG;
-        ret->ids[ret->n++] = id;
+    for (size_t i = 0; i < ids->n; i++)
+        if (ids->ids[i] == id)
+            return;
+    if (ids->n < LEFTOVER_MAX)
+        ids->ids[ids->n++] = id;
+}
+
+// "prog_id:\t17" is in what the kernel says of a descriptor of a program and of a link.
+static void ids_of_descriptor(const char *path, struct leftover_ids *ids)
+{
+    char line[256];
+    unsigned id;
+    _cleanup_fclose_ FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "prog_id:%u", &id) == 1 && id)
+            add_id(ids, id);
+}
+
+static void ids_of_process(const char *pid, struct leftover_ids *ids)
+{
+    char path[320];
+    snprintf(path, sizeof path, "/proc/%.20s/fdinfo", pid);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        snprintf(path, sizeof path, "/proc/%.20s/fdinfo/%.20s", pid, entry->d_name);
+        ids_of_descriptor(path, ids);
     }
-    return errno == ENOENT ? 0 : -errno;
+    closedir(folder);
 }
 
-static bool contains(const struct leftover_ids *set, uint32_t id)
+// Every process whose executable is this very file, by device and inode.
+static void each_process(const char *program, void (*each)(void *context, const char *pid),
+                         void *context)
 {
-    for (size_t i = 0; i < set->n; i++)
-        if (set->ids[i] == id)
-            return true;
-    return false;
+    struct stat wanted, got;
+    DIR *proc = stat(program, &wanted) == 0 ? opendir("/proc") : NULL;
+    if (!proc)
+        return;
+    for (struct dirent *entry; (entry = readdir(proc));) {
+        char path[64];
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        snprintf(path, sizeof path, "/proc/%.20s/exe", entry->d_name);
+        if (stat(path, &got) == 0 && got.st_ino == wanted.st_ino && got.st_dev == wanted.st_dev)
+            each(context, entry->d_name);
+    }
+    closedir(proc);
 }
 
-void leftover_added(const struct leftover_ids *before, const struct leftover_ids *now,
-                    struct leftover_ids *ret)
+static void hold(void *context, const char *pid)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < now->n; i++)
-        if (!contains(before, now->ids[i]))
-            ret->ids[n++] = now->ids[i];
-    ret->n = n;
+    ids_of_process(pid, context);
+}
+
+void leftover_held(const char *program, struct leftover_ids *ret)
+{
+    ret->n = 0;
+    each_process(program, hold, ret);
 }
 
 static unsigned programs_left(const struct leftover_ids *ours, struct buf *what)
@@ -55,26 +91,23 @@ static unsigned programs_left(const struct leftover_ids *ours, struct buf *what)
     return left;
 }
 
-// Processes whose executable is this very file, by device and inode.
+struct living {
+    unsigned n;
+    struct buf *what;
+};
+
+static void lives(void *context, const char *pid)
+{
+    struct living *l = context;
+    l->n++;
+    buf_addf(l->what, "  process %.20s\n", pid);
+}
+
 static unsigned processes_left(const char *program, struct buf *what)
 {
-    struct stat wanted, got;
-    unsigned left = 0;
-    DIR *proc = stat(program, &wanted) == 0 ? opendir("/proc") : NULL;
-    if (!proc)
-        return 0;
-    for (struct dirent *entry; (entry = readdir(proc));) {
-        char path[64];
-        if (!isdigit((unsigned char)entry->d_name[0]))
-            continue;
-        snprintf(path, sizeof path, "/proc/%.20s/exe", entry->d_name);
-        if (stat(path, &got) < 0 || got.st_ino != wanted.st_ino || got.st_dev != wanted.st_dev)
-            continue;
-        left++;
-        buf_addf(what, "  process %.20s\n", entry->d_name);
-    }
-    closedir(proc);
-    return left;
+    struct living l = {0, what};
+    each_process(program, lives, &l);
+    return l.n;
 }
 
 unsigned leftover_check(const struct leftover_ids *ours, const char *program, struct buf *what)

@@ -143,10 +143,10 @@ static int hold_against(const struct term *t, struct rule_set *set, const Tierce
     struct rule_scratch *scratch = NULL;
     const struct rule_match *matches = NULL;
     size_t n = 0;
-    int route = rule_set_route(set, STR("linux"), str_from(category), STR_NONE);
     int r = rule_set_compile(set, e);
     if (r < 0)
         return r;
+    int route = rule_set_route(set, STR("linux"), str_from(category), STR_NONE);
     r = rule_scratch_new(set, &scratch);
     if (r == 0)
         r = rule_match(set, scratch, route, &view, &arena, &matches, &n, NULL);

@@ -357,6 +357,17 @@ static void test_long_chain_leaves_out_its_middle(void **state)
     buf_done(&b);
 }
 
+static void test_detections_of_one_event_share_a_tree(void **state)
+{
+    (void)state;
+    Tiercel__Detection *a = detection(5, "high"), *b = detection(5, "low"),
+                       *c = detection(6, "low");
+    assert_true(detection_same_event(a, b));
+    assert_false(detection_same_event(b, c));
+    c->n_events = 0;
+    assert_false(detection_same_event(c, c));
+}
+
 static void test_words_of_verdicts(void **state)
 {
     (void)state;
@@ -412,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_detection_fits_the_terminal),
         cmocka_unit_test(test_long_chain_leaves_out_its_middle),
         cmocka_unit_test(test_words_of_verdicts),
+        cmocka_unit_test(test_detections_of_one_event_share_a_tree),
         cmocka_unit_test(test_event_lines),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
