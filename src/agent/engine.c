@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,6 +66,7 @@ int engine_prepare(struct role_context *context)
     pthread_mutexattr_destroy(&inherit);
     e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     e->prevent = context->setup.prevent;
+    e->rings_fd = -1;
     read_id("/etc/machine-id", false, e->host);
     read_id("/proc/sys/kernel/random/boot_id", true, e->boot);
     int r = e->wake_fd < 0 ? -errno : gate_table_map(context->given[GIVE_TABLE], &e->table);
@@ -327,8 +329,7 @@ static int wait_for_work(struct engine *e, int timeout_ms)
         {.fd = e->wake_fd, .events = POLLIN},
         {.fd = e->role->given[GIVE_PEER_SENSOR], .events = POLLIN},
         {.fd = e->role->given[GIVE_PEER_RESPOND], .events = POLLIN},
-        {.fd = e->role->probes[GIVE_PROBE_STRUCTURAL], .events = POLLIN},
-        {.fd = e->role->probes[GIVE_PROBE_BULK], .events = POLLIN},
+        {.fd = e->rings_fd, .events = POLLIN},
     };
     uint64_t ignored;
     int r = poll(fds, sizeof fds / sizeof *fds, timeout_ms);
@@ -336,6 +337,9 @@ static int wait_for_work(struct engine *e, int timeout_ms)
         return errno == EINTR ? 0 : -errno;
     if (fds[1].revents && read(e->wake_fd, &ignored, sizeof ignored) > 0)
         journal_wake(e);
+    struct epoll_event taken[2];
+    if (fds[4].revents)
+        epoll_wait(e->rings_fd, taken, 2, 0);
     if (fds[2].revents)
         sensor_messages(e);
     if (fds[3].revents)

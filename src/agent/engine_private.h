@@ -62,6 +62,7 @@ struct engine {
     struct detect_worker *workers[ENGINE_WORKERS + 1]; // the last is the observer's
     struct arena judge_arena[ENGINE_WORKERS];
     struct ring *structural, *bulk;
+    int rings_fd; // epoll of both, edge-triggered: readable only when the kernel wakes us
     struct probe_counters *counters;
     struct counters seen; // at the last look
     struct decode_clock clock;

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 // At the start, and again after the sensor was restarted. What was left in the old rings is taken first.
@@ -29,6 +31,15 @@ int engine_open_probes(struct engine *e)
         role_problem(e->role, "the kernel's rings cannot be read: %s", strerror(-r));
         return r;
     }
+    // A plain poll() returns at once while anything is in a ring, so it would take every record by itself.
+    int rings_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event edge = {.events = EPOLLIN | EPOLLET};
+    if (rings_fd < 0 || epoll_ctl(rings_fd, EPOLL_CTL_ADD, fds[GIVE_PROBE_STRUCTURAL], &edge) < 0 ||
+        epoll_ctl(rings_fd, EPOLL_CTL_ADD, fds[GIVE_PROBE_BULK], &edge) < 0)
+        role_problem(e->role, "the rings cannot be waited for: %s", strerror(errno));
+    if (e->rings_fd >= 0)
+        close(e->rings_fd);
+    e->rings_fd = rings_fd;
     pthread_mutex_lock(&e->lock);
     ring_close(e->structural);
     ring_close(e->bulk);
