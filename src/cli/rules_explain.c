@@ -87,7 +87,11 @@ static void print_about(const struct term *t, const struct rule *rule, struct bu
                states[rule->correlation ? SOURCE_COLLECTED : source->state]);
     if (rule->description.n) {
         table_addf(&table, STYLE_DIM, "about");
-        table_add(&table, STYLE_PLAIN, str_trim(rule->description));
+        _cleanup_buf_ struct buf about = {0};
+        struct str text = str_trim(rule->description);
+        for (size_t i = 0; i < text.n; i++) // its lines are wrapped anew
+            buf_add_char(&about, text.p[i] == '\n' ? ' ' : text.p[i]);
+        table_add(&table, STYLE_PLAIN, buf_str(&about));
     }
     for (size_t i = 0; i < rule->n_falsepositives; i++) {
         table_addf(&table, STYLE_DIM, i ? "" : "benign");
