@@ -411,6 +411,13 @@ static void rig_start(struct rig *r, unsigned seconds)
     rig_engine(r);
     if (r->drop_ptrace)
         return;
+    // As the parent does: on an overloaded emulator the warden may take the engine for dead while it starts.
+    for (int tries = 0; tries < 2 && atomic_load(&r->seen->ready) < 0; tries++) {
+        rig_end(&r->engine);
+        gate_table_engine_gone(r->table);
+        atomic_store(&r->seen->self_test, 0);
+        rig_engine(r);
+    }
     assert_int_equal(atomic_load(&r->seen->ready), 1);
     int got = gate_mark_all(r->group, r->inmate, &r->mounts, &e);
     if (got < 0)
