@@ -384,6 +384,15 @@ static void rig_copy(struct rig *r, const char *from, const char *name)
 
 // ---- the whole
 
+static void rig_end(pid_t *pid)
+{
+    if (*pid > 0) {
+        kill(*pid, SIGKILL);
+        waitpid(*pid, NULL, 0);
+    }
+    *pid = 0;
+}
+
 static void rig_start(struct rig *r, unsigned seconds)
 {
     struct error e = {0};
@@ -424,15 +433,6 @@ static void rig_start(struct rig *r, unsigned seconds)
         error_print(&e, stderr);
     assert_int_equal(got, 0);
     gate_table_arm(r->table, true);
-}
-
-static void rig_end(pid_t *pid)
-{
-    if (*pid > 0) {
-        kill(*pid, SIGKILL);
-        waitpid(*pid, NULL, 0);
-    }
-    *pid = 0;
 }
 
 static void rig_stop(struct rig *r)
