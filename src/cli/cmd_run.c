@@ -11,7 +11,8 @@
 #include <signal.h>
 #include <time.h>
 
-#define READY_MS 90000 // emulated and loaded machines start slowly; one that cannot start says so at once
+#define READY_MS                                                                                   \
+    90000 // emulated and loaded machines start slowly; one that cannot start says so at once
 #define STOP_MS 15000
 #define STEP_MS 100
 #define STATE_FOLDER "/var/lib/tiercel"
