@@ -210,7 +210,11 @@ static void record_denial(struct engine *e, Tiercel__Event *event,
         return;
     }
     batch_event(e, kept);
+    e->stats->prevented++;
+    note_result(e, result);
     for (size_t i = 0; i < result->n; i++) {
+        if (result->repeated && i == result->decisive)
+            continue; // the same again: its event says denied, its number is in the next loss record
         uint64_t id = batch_detection(e, result->detections[i], kept);
         e->stats->detections += id != 0;
         Tiercel__Verdict v = TIERCEL__VERDICT__INIT;
@@ -228,7 +232,6 @@ static void record_denial(struct engine *e, Tiercel__Event *event,
         batch_verdict(e, &v);
         e->stats->verdicts++;
     }
-    e->stats->prevented++;
 }
 
 // One candidate under the rules; true when it may run.

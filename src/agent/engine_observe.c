@@ -22,9 +22,13 @@ static Tiercel__Verdict verdict_for(const struct engine *e, const Tiercel__Event
 }
 
 static void record_verdict(struct engine *e, const struct decoded *d, const struct rule *rule,
-                           uint64_t detection, bool kill, bool lineage)
+                           const struct str *exception, uint64_t detection, bool kill, bool lineage)
 {
     Tiercel__Verdict v = verdict_for(e, d->event, rule, detection);
+    if (exception && exception->n && rule->action == RULE_PREVENT) {
+        v.has_exception = 1;
+        v.exception = (ProtobufCBinaryData){exception->n, (uint8_t *)exception->p};
+    }
     if (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) {
         v.action = TIERCEL__ACTION__ACTION_KILL;
         v.mechanism = TIERCEL__MECHANISM__MECHANISM_EXEC_SIGNAL;
@@ -71,6 +75,12 @@ static uint64_t own_detection(struct engine *e, const struct decoded *d)
     return id;
 }
 
+void note_result(struct engine *e, const struct detect_result *result)
+{
+    e->repeated += result->suppressed + result->repeated;
+    e->stats->rule_limits += result->limits;
+}
+
 // With a scope nothing is ever done to a process outside it; it is only shown.
 static bool in_scope(const struct engine *e, const Tiercel__Event *event)
 {
@@ -86,23 +96,26 @@ static void judge_observed(struct engine *e, const struct decoded *d)
         e->open->dropped++;
         return;
     }
+    note_result(e, &result);
     bool stopped = (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) ||
                    (d->kind == RECORD_CONNECT && d->flags & CONNECT_DENIED);
     bool kill = result.prevent && e->prevent && !stopped && d->kind == RECORD_EXEC &&
                 in_scope(e, d->event) && !engine_is_way_in(d->event);
     bool lineage = kill && result.kill_lineage && engine_may_kill_lineage(d->event);
     for (size_t i = 0; i < result.n; i++) {
-        uint64_t id = batch_detection(e, result.detections[i], d->event);
+        bool again = result.repeated && i == result.decisive;
+        uint64_t id = again ? 0 : batch_detection(e, result.detections[i], d->event);
         e->stats->detections += id != 0;
         if (kill && i == result.decisive)
             act_kill(e, d->event->process->id, lineage, id,
                      d->flags & EXEC_HASH_DIFFERS ? RESPOND_HASH_DIFFERS : RESPOND_RULE, arena);
-        record_verdict(e, d, result.rules[i], id, kill, lineage);
+        if (!again)
+            record_verdict(e, d, result.rules[i], &result.exception, id, kill, lineage);
     }
     const Tiercel__Process *p = d->event->process;
     bool ours = p && p->lineage && p->lineage->role && strcmp(p->lineage->role, "agent") == 0;
     if (stopped && result.n == 0 && !ours) // the sensor tries a denial when it starts
-        record_verdict(e, d, NULL, own_detection(e, d), false, false);
+        record_verdict(e, d, NULL, NULL, own_detection(e, d), false, false);
 }
 
 static int take_record(void *context, const void *record, size_t bytes)
@@ -172,6 +185,9 @@ void observe_counters(struct engine *e)
     batch_loss(e, "bulk", bulk, from, to, "the kernel's ring was full");
     batch_loss(e, "table", now.flags_full - was->flags_full, from, to,
                "no room for the flags of new processes");
+    batch_loss(e, "repeated", e->repeated, from, to,
+               "detections of one rule in one lineage, over 20 a minute; their events are kept");
+    e->repeated = 0;
     e->stats->lost_structural += structural;
     e->stats->lost_bulk += bulk;
     e->stats->processes = tree_stats(e->tree).processes;

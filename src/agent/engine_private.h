@@ -78,6 +78,7 @@ struct engine {
     struct engine_batch batches[2], *open;
     uint64_t id_batch, id_place; // of the next event or detection
     struct engine_journal journal;
+    uint64_t repeated;  // detections over the flood limit since the counters were looked at
     uint64_t looked_ns; // when counters were looked at
     uint64_t order;     // of the last order to respond
     uint8_t host[16], boot[16], rules_version[32];
@@ -110,7 +111,8 @@ void journal_stop(struct engine *e); // writes what is left, syncs
 // ---- engine_observe.c
 void observe_structural(struct engine *e); // with the lock held, all that is waiting
 void observe(struct engine *e);            // both rings, in slices, taking the lock
-void observe_counters(struct engine *e);   // losses since the last look
+void note_result(struct engine *e, const struct detect_result *result);
+void observe_counters(struct engine *e); // losses since the last look
 
 // ---- engine_judge.c
 bool engine_judge(void *context, unsigned worker, const struct gate_question *q);
