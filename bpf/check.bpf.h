@@ -6,6 +6,7 @@
 #include "environment.h"
 #include "hash.bpf.h"
 
+#define OVERLAYFS_MAGIC 0x794c7630u
 #define ENVIRONMENT_ONE(name) +1
 #define ENVIRONMENT_COUNT (0 ENVIRONMENT_NAMES(ENVIRONMENT_ONE))
 
@@ -171,6 +172,13 @@ static __always_inline bool is_own(struct exec_config *c, u32 tgid)
     return false;
 }
 
+// A thread whose exec of one file failed after it was allowed can run another with the same arguments: the loader of a
+// program that is none is asked about as that program's part. An overlay's inode numbers may differ from what stat says.
+static __always_inline bool other_file(struct record_exec *x, struct judged *j)
+{
+    return j->inode && j->inode != x->file.inode && x->file.magic != OVERLAYFS_MAGIC;
+}
+
 // True where user space must be woken to judge at once.
 static __always_inline bool exec_check(struct scratch *s, struct record_exec *x,
                                        struct task_struct *task, int old_pid,
@@ -201,6 +209,13 @@ static __always_inline bool exec_check(struct scratch *s, struct record_exec *x,
     if (!entry || x->r.time - j.time > c->judged_lifetime) {
         x->flags |= EXEC_UNJUDGED;
         COUNT(unjudged);
+        return true;
+    }
+    if (other_file(x, &j)) {
+        x->flags |= EXEC_UNJUDGED;
+        COUNT(unjudged);
+        if (c->prevent && x->flags & EXEC_SERVICE)
+            kill(x);
         return true;
     }
     judged_check(s, x, &j, task->mm, bprm);

@@ -149,6 +149,7 @@ struct judged {
     __u64 tail;        // the same without argv[0]
     __u64 environment; // the same over all of envp
     __u64 time;        // CLOCK_BOOTTIME
+    __u64 inode;       // of the file, or a script's interpreter; 0: not told
     __u32 tail_bytes;
     __u32 flags;
 };
@@ -211,7 +212,7 @@ _Static_assert(sizeof(struct record_exec) == 200, "exec");
 _Static_assert(sizeof(struct record_fork) == 48, "fork");
 _Static_assert(sizeof(struct record_exit) == 40, "exit");
 _Static_assert(sizeof(struct record_connect) == 96, "connect");
-_Static_assert(sizeof(struct judged) == 40, "judged");
+_Static_assert(sizeof(struct judged) == 48, "judged");
 _Static_assert(sizeof(struct exec_config) == 112, "config");
 _Static_assert(sizeof(struct counters) == 192, "one row, three cache lines");
 _Static_assert(RECORD_ARGV_BYTES + RECORD_ENVIRONMENT_BYTES + 4 * RECORD_PATH_BYTES +

@@ -122,8 +122,8 @@ bool engine_may_kill_lineage(const Tiercel__Event *event);
 
 // ---- engine_probe.c
 int engine_open_probes(struct engine *e);
-int engine_judged(void *context, pid_t tid, uint64_t full, uint64_t tail, uint32_t tail_bytes,
-                  uint64_t environment);
+int engine_judged(void *context, const struct gate_question *q, uint64_t full, uint64_t tail,
+                  uint32_t tail_bytes, uint64_t environment);
 void engine_flag_all(struct engine *e);
 
 // ---- engine_act.c; with the lock held

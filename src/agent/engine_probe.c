@@ -52,16 +52,17 @@ int engine_open_probes(struct engine *e)
     return 0;
 }
 
-int engine_judged(void *context, pid_t tid, uint64_t full, uint64_t tail, uint32_t tail_bytes,
-                  uint64_t environment)
+int engine_judged(void *context, const struct gate_question *q, uint64_t full, uint64_t tail,
+                  uint32_t tail_bytes, uint64_t environment)
 {
     struct engine *e = context;
     struct judged judged = {.full = full,
+                            .inode = q->inode,
                             .tail = tail,
                             .tail_bytes = tail_bytes,
                             .environment = environment,
                             .flags = JUDGED_ENVIRONMENT};
-    return probe_judged_set(e->role->probes[GIVE_PROBE_JUDGED], tid, &judged);
+    return probe_judged_set(e->role->probes[GIVE_PROBE_JUDGED], q->tid, &judged);
 }
 
 // The kernel inherits flags from now on; what runs already is told once.

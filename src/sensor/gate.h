@@ -93,9 +93,10 @@ struct gate_ops {
     // the same number. True: allow. Must not allocate without bound, open, log or wait.
     bool (*judge)(void *context, unsigned worker, const struct gate_question *q);
     // Before an allow is written: what the kernel will be compared with (bpf/argv_hash.h): all argv strings, those
-    // after the first, and the whole environment block, each string with its NUL. Not called where argv is unread.
-    int (*judged)(void *context, pid_t tid, uint64_t full, uint64_t tail, uint32_t tail_bytes,
-                  uint64_t environment);
+    // after the first, and the whole environment block, each string with its NUL; and `inode`, the file that will be
+    // run. Not called where argv is unread, nor for an ELF loader: the program that it loads is what was judged.
+    int (*judged)(void *context, const struct gate_question *q, uint64_t full, uint64_t tail,
+                  uint32_t tail_bytes, uint64_t environment);
     // A deny came after the deadline, or argv could not be read (EFAULT, stuck): end this task. Any thread.
     void (*late)(void *context, const struct gate_question *q, const char *why);
     void *context;

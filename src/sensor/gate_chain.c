@@ -11,10 +11,23 @@
 #include <unistd.h>
 
 #define LIFETIME_NS 10000000000ULL
+#define CHAIN_WAYS 8u
 
-static struct gate_chain *chain_of(struct gate *g, pid_t tid)
+// The expectation of this thread; `put`: else a free place, or the oldest of the few where it may stand (one that is
+// pushed out makes a loader pass for a program). With the lock held.
+static struct gate_chain *chain_of(struct gate *g, pid_t tid, bool put)
 {
-    return &g->chains[(unsigned)tid % GATE_CHAINS];
+    struct gate_chain *oldest = NULL;
+    for (unsigned i = 0; i < CHAIN_WAYS; i++) {
+        struct gate_chain *c = &g->chains[((unsigned)tid + i) % GATE_CHAINS];
+        if (c->tid == tid)
+            return c;
+        if (!c->tid)
+            c->until = 0;
+        if (!oldest || c->until < oldest->until)
+            oldest = c;
+    }
+    return put ? oldest : NULL;
 }
 
 // A path as the caller's root and directory have it, from the kernel's cache only: it was looked up just now, and
@@ -54,20 +67,21 @@ static bool system_loader(const struct gate_thread *t, enum gate_part part)
 void gate_chain_take(struct gate_thread *t)
 {
     struct gate *g = t->gate;
-    struct gate_chain *c = chain_of(g, t->q.tid);
     char interpreter[GATE_PATH];
     pid_t pid = 0;
     uint64_t start = 0;
     enum gate_part part = GATE_FILE;
 
     pthread_mutex_lock(&g->chains_lock);
-    if (c->tid == t->q.tid && t->q.asked_ns < c->until) {
+    struct gate_chain *c = chain_of(g, t->q.tid, false);
+    if (c && t->q.asked_ns < c->until) {
         pid = c->pid;
         start = c->start;
         part = c->part;
         memcpy(interpreter, c->interpreter, strlen(c->interpreter) + 1);
     }
-    c->tid = 0;
+    if (c)
+        c->tid = 0;
     pthread_mutex_unlock(&g->chains_lock);
     if (!pid || (!same_file(t, interpreter, t->q.device, t->q.inode) && !system_loader(t, part)))
         return;
@@ -79,12 +93,12 @@ void gate_chain_take(struct gate_thread *t)
 void gate_chain_put(struct gate_thread *t)
 {
     struct gate *g = t->gate;
-    struct gate_chain *c = chain_of(g, t->q.tid);
     struct str next = t->image.interpreter;
 
-    if (!next.n || next.n >= sizeof c->interpreter)
+    if (!next.n || next.n >= GATE_PATH)
         return;
     pthread_mutex_lock(&g->chains_lock);
+    struct gate_chain *c = chain_of(g, t->q.tid, true);
     c->tid = t->q.tid;
     c->pid = t->q.pid;
     c->start = t->q.start;
@@ -92,5 +106,15 @@ void gate_chain_put(struct gate_thread *t)
     c->part = t->image.kind == GATE_IMAGE_SCRIPT ? GATE_SCRIPT_INTERPRETER : GATE_ELF_LOADER;
     memcpy(c->interpreter, next.p, next.n);
     c->interpreter[next.n] = 0;
+    pthread_mutex_unlock(&g->chains_lock);
+}
+
+void gate_chain_drop(struct gate_thread *t)
+{
+    struct gate *g = t->gate;
+    pthread_mutex_lock(&g->chains_lock);
+    struct gate_chain *c = chain_of(g, t->q.tid, false);
+    if (c)
+        c->tid = 0;
     pthread_mutex_unlock(&g->chains_lock);
 }

@@ -154,13 +154,15 @@ static void judge(struct gate_thread *t)
         return;
     find_target(t);
     unsigned slot = slot_take(g);
+    // Before it is judged: where that takes longer than the deadline the next question comes meanwhile.
+    gate_chain_put(t);
     bool allow = g->ops.judge(g->ops.context, slot, &t->q);
     slot_give(g, slot);
-    if (allow) {
-        // Both before the answer: the next question of this exec, and the exec itself, may come at once.
-        gate_chain_put(t);
-        if (g->ops.judged &&
-            g->ops.judged(g->ops.context, t->q.tid, t->strings.full, t->strings.tail,
+    if (!allow) {
+        gate_chain_drop(t);
+    } else if (g->ops.judged && t->q.part != GATE_ELF_LOADER) {
+        // Before the answer: the exec itself may come at once.
+        if (g->ops.judged(g->ops.context, &t->q, t->strings.full, t->strings.tail,
                           t->strings.tail_bytes, t->strings.all_environment) < 0)
             gate_count(g->table, GATE_UNREMEMBERED);
     }

@@ -96,6 +96,7 @@ int gate_read_call(struct gate_thread *t); // t->call; 0, GATE_CALL_OTHER, or ne
 // gate_chain.c
 void gate_chain_take(struct gate_thread *t); // sets part (and pid, start where they are known)
 void gate_chain_put(struct gate_thread *t);  // what is to come after an allow
+void gate_chain_drop(struct gate_thread *t); // denied: nothing is to come
 // gate_judge.c
 void gate_judge_one(struct gate_thread *t);
 bool gate_still_held(const struct gate_thread *t); // nobody has answered yet

@@ -38,7 +38,7 @@ struct rig_seen {
     _Atomic uint32_t n_hashes;
     struct {
         pid_t tid;
-        uint64_t full, tail, environment;
+        uint64_t full, tail, environment, inode;
     } hash[RIG_JUDGED];
     _Atomic uint32_t n_times;
     uint32_t time_ns[RIG_JUDGED]; // from the read of a question to its judge
@@ -123,13 +123,14 @@ static bool rig_judge(void *context, unsigned worker, const struct gate_question
     return !evil && !slow;
 }
 
-static int rig_judged(void *context, pid_t tid, uint64_t full, uint64_t tail, uint32_t tail_bytes,
-                      uint64_t environment)
+static int rig_judged(void *context, const struct gate_question *q, uint64_t full, uint64_t tail,
+                      uint32_t tail_bytes, uint64_t environment)
 {
     struct rig_seen *seen = ((struct rig *)context)->seen;
     uint32_t i = atomic_load(&seen->n_hashes) % RIG_JUDGED;
     (void)tail_bytes;
-    seen->hash[i].tid = tid;
+    seen->hash[i].tid = q->tid;
+    seen->hash[i].inode = q->inode;
     seen->hash[i].full = full;
     seen->hash[i].tail = tail;
     seen->hash[i].environment = environment;

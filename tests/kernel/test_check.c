@@ -359,6 +359,30 @@ static void test_check_not_judged_is_reported_and_runs(void **state)
     assert_true(find(f, RECORD_EXEC, c.pid, 0)->flags & EXEC_UNJUDGED);
 }
 
+// A verdict is of a file: what was judged of another one with the same arguments says nothing of this.
+static void test_check_verdict_of_another_file(void **state)
+{
+    struct fixture *f = *state;
+    char *argv[] = {"marker", NULL};
+    struct judged j = judge(argv, no_environment);
+    struct stat st;
+    struct child c = {.path = f->marker, .argv = argv, .envp = no_environment, .judged = &j};
+
+    assert_int_equal(stat(f->marker, &st), 0);
+    j.inode = st.st_ino;
+    run(f, &c);
+    assert_true(c.ran);
+    assert_true(find(f, RECORD_EXEC, c.pid, 0)->event->exec->judged);
+    j.inode++;
+    run(f, &c);
+    assert_true(c.ran); // not of a service: user space judges
+    assert_true(find(f, RECORD_EXEC, c.pid, 0)->flags & EXEC_UNJUDGED);
+    c.flags = FLAG_SERVICE;
+    run(f, &c);
+    assert_false(c.ran);
+    assert_true(was_killed(&c));
+}
+
 static void test_check_verdict_is_used_once_and_grows_old(void **state)
 {
     struct fixture *f = *state;
@@ -515,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_check_environment),
         cmocka_unit_test(test_check_listed_variable_behind_many),
         cmocka_unit_test(test_check_not_judged_is_reported_and_runs),
+        cmocka_unit_test(test_check_verdict_of_another_file),
         cmocka_unit_test(test_check_verdict_is_used_once_and_grows_old),
         cmocka_unit_test(test_check_verdict_of_a_thread_that_ended_is_forgotten),
         cmocka_unit_test(test_check_memory_file),

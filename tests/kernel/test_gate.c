@@ -147,6 +147,48 @@ static void test_failed_exec_leaves_no_part_behind(void **state)
     assert_int_equal(rig.seen->part[GATE_FILE], files + 2);
 }
 
+static void failed_elf_before(struct rig *r, void *with)
+{
+    char *argv[] = {"payload", "./payload", "good", NULL}, *none[] = {NULL};
+    (void)r, (void)with;
+    execve("./not-a-program", argv,
+           none); // asks, is allowed, and is no program: its loader is never opened
+    execve("/lib64/ld-linux-x86-64.so.2", argv, none);
+    _exit(errno);
+}
+
+// The loader passes for the failed program's own here, and nothing user space can see tells otherwise. So what the
+// kernel compares with is still the program's: by its inode the loader is not what was judged.
+static void test_loader_after_a_failed_program_is_not_what_was_judged(void **state)
+{
+    (void)state;
+    struct {
+        Elf64_Ehdr h;
+        Elf64_Phdr p;
+        char interpreter[32];
+    } file = {.h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                    .e_type = ET_REL,
+                    .e_machine = EM_X86_64,
+                    .e_version = EV_CURRENT,
+                    .e_phoff = sizeof(Elf64_Ehdr),
+                    .e_ehsize = sizeof(Elf64_Ehdr),
+                    .e_phentsize = sizeof(Elf64_Phdr),
+                    .e_phnum = 1},
+              .p = {.p_type = PT_INTERP,
+                    .p_offset = sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr),
+                    .p_filesz = sizeof "/lib64/ld-linux-x86-64.so.2",
+                    .p_memsz = sizeof "/lib64/ld-linux-x86-64.so.2"},
+              .interpreter = "/lib64/ld-linux-x86-64.so.2"};
+    struct stat loader;
+    rig_write(&rig, "not-a-program", &file, sizeof file, 0755);
+    assert_int_equal(stat(file.interpreter, &loader), 0);
+    uint32_t before = rig.seen->n_hashes;
+    assert_int_equal(rig_run(&rig, failed_elf_before, NULL).code, RIG_PAYLOAD_EXIT);
+    assert_true(rig.seen->n_hashes > before);
+    for (uint32_t i = before; i < rig.seen->n_hashes; i++)
+        assert_int_not_equal(rig.seen->hash[i % RIG_JUDGED].inode, loader.st_ino);
+}
+
 static void execveat_empty(struct rig *r, void *argv)
 {
     char *none[] = {NULL};
@@ -404,6 +446,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_hostile_elf_interpreter),
         cmocka_unit_test(test_loader_run_directly),
         cmocka_unit_test(test_failed_exec_leaves_no_part_behind),
+        cmocka_unit_test(test_loader_after_a_failed_program_is_not_what_was_judged),
         cmocka_unit_test(test_execveat_of_an_empty_path),
         cmocka_unit_test(test_memfd_is_judged_by_its_loader_only),
         cmocka_unit_test(test_no_argument_at_all),
