@@ -136,28 +136,25 @@ static void note_fields(struct engine *e)
 static int use_rules(struct engine *e)
 {
     struct detect *fresh = NULL, *old = NULL;
-    struct detect_worker *workers[ENGINE_WORKERS + 1] = {0};
+    struct detect_worker *worker = NULL;
     int r = load_rules(e, &fresh);
-    for (int i = 0; r == 0 && i <= ENGINE_WORKERS; i++)
-        r = detect_worker_new(fresh, &workers[i]);
+    if (r == 0)
+        r = detect_worker_new(fresh, &worker);
     if (r == 0) {
         pthread_mutex_lock(&e->lock);
         old = e->detect;
         e->detect = fresh;
         fresh = NULL;
-        for (int i = 0; i <= ENGINE_WORKERS; i++) {
-            struct detect_worker *w = e->workers[i];
-            e->workers[i] = workers[i];
-            workers[i] = w;
-        }
+        struct detect_worker *before = e->worker;
+        e->worker = worker;
+        worker = before;
         note_fields(e);
         rule_set_hash(detect_rules(e->detect), e->rules_version);
         for (unsigned i = 0; i < 32; i++)
             snprintf(e->stats->rules_version + 2 * i, 3, "%02x", e->rules_version[i]);
         pthread_mutex_unlock(&e->lock);
     }
-    for (int i = 0; i <= ENGINE_WORKERS; i++)
-        detect_worker_free(workers[i]);
+    detect_worker_free(worker);
     detect_free(old);
     detect_free(fresh);
     return r;
@@ -167,7 +164,8 @@ static int use_rules(struct engine *e)
 
 static int gate_up(struct engine *e)
 {
-    static const struct gate_ops ops = {engine_judge, engine_judged, engine_late, NULL};
+    static const struct gate_ops ops = {engine_judge, engine_judged, engine_late, engine_caller,
+                                        NULL};
     struct gate_ops mine = ops;
     struct told_gate told = {0};
     struct error error = {0};

@@ -235,21 +235,48 @@ static void record_denial(struct engine *e, Tiercel__Event *event,
 }
 
 // One candidate under the rules; true when it may run.
-static bool judge_event(struct engine *e, unsigned worker, Tiercel__Event *event,
-                        struct arena *arena, const struct gate_question *q)
+static bool judge_event(struct engine *e, Tiercel__Event *event, struct arena *arena,
+                        const struct gate_question *q)
 {
     struct detect_result result = {0};
     tree_preview(e->tree, event, arena);
-    if (detect_event(e->detect, e->workers[worker], event, false, arena, &result) < 0) {
+    if (detect_event(e->detect, e->worker, event, false, arena, &result) < 0) {
         e->stats->arena_refused++;
         return true; // fail open, counted
     }
     if (!result.prevent || engine_is_way_in(event))
         return true;
     // Counted once more, as final: what is denied never comes back as an exec event.
-    detect_event(e->detect, e->workers[worker], event, true, arena, &result);
+    detect_event(e->detect, e->worker, event, true, arena, &result);
     record_denial(e, event, &result, q);
     return false;
+}
+
+static bool lost_none(const struct engine *e)
+{
+    if (!e->counters)
+        return false;
+    struct counters now = probe_counters_sum(e->counters);
+    return !now.lost[COUNT_EXEC] && !now.lost[COUNT_FORK] && !now.lost[COUNT_EXIT];
+}
+
+// Who asks, when the tree is sure of it: every record so far has been seen, so the process that it has living under this
+// number is the one that asks. A thread that is no leader, and everything once a record was lost, is read from /proc.
+bool engine_caller(void *context, pid_t tid, pid_t *ret_pid, uint64_t *ret_start)
+{
+    struct engine *e = context;
+    Tiercel__ProcessId id;
+    e->questions++;
+    pthread_mutex_lock(&e->lock);
+    e->questions--;
+    bool known = e->structural && observe_structural(e) && lost_none(e) &&
+                 tree_find(e->tree, (uint32_t)tid, &id);
+    pthread_mutex_unlock(&e->lock);
+    if (known) {
+        *ret_pid = tid;
+        *ret_start = id.start;
+    }
+    return known;
 }
 
 bool engine_judge(void *context, unsigned worker, const struct gate_question *q)
@@ -272,12 +299,12 @@ bool engine_judge(void *context, unsigned worker, const struct gate_question *q)
     pthread_mutex_lock(&e->lock);
     e->questions--;
     observe_structural(e); // so that the tree knows who asks
-    bool allow = judge_event(e, worker, event, arena, q);
+    bool allow = judge_event(e, event, arena, q);
     if (allow && q->loader_run && q->target.n) {
         event = event_of(e, q, arena);
         if (event) {
             event->process->image->path = binary(q->target);
-            allow = judge_event(e, worker, event, arena, q);
+            allow = judge_event(e, event, arena, q);
         }
     }
     bool urgent = e->open->urgent;

@@ -92,7 +92,7 @@ static void judge_observed(struct engine *e, const struct decoded *d)
 {
     struct arena *arena = &e->open->arena;
     struct detect_result result = {0};
-    if (detect_event(e->detect, e->workers[ENGINE_WORKERS], d->event, true, arena, &result) < 0) {
+    if (detect_event(e->detect, e->worker, d->event, true, arena, &result) < 0) {
         e->open->dropped++;
         return;
     }
@@ -165,12 +165,13 @@ static int take_record(void *context, const void *record, size_t bytes)
     return 0;
 }
 
-void observe_structural(struct engine *e)
+bool observe_structural(struct engine *e)
 {
     // Bounded: a storm must not keep a question waiting for records that come after it.
     for (int i = 0;
          i < 32 && ring_drain(e->structural, OBSERVE_SLICE, take_record, e) == OBSERVE_SLICE; i++)
         ;
+    return ring_waiting(e->structural) == 0;
 }
 
 static bool slice(struct engine *e, struct ring *ring)

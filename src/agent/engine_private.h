@@ -59,7 +59,7 @@ struct engine {
     _Atomic unsigned questions; // waiting for the lock: the observer lets them go first
     struct tree *tree;
     struct detect *detect;
-    struct detect_worker *workers[ENGINE_WORKERS + 1]; // the last is the observer's
+    struct detect_worker *worker; // one: whoever judges holds the lock, and finds what others found
     struct arena judge_arena[ENGINE_WORKERS];
     struct ring *structural, *bulk;
     int rings_fd; // epoll of both, edge-triggered: readable only when the kernel wakes us
@@ -109,13 +109,15 @@ void journal_wake(struct engine *e);
 void journal_stop(struct engine *e); // writes what is left, syncs
 
 // ---- engine_observe.c
-void observe_structural(struct engine *e); // with the lock held, all that is waiting
-void observe(struct engine *e);            // both rings, in slices, taking the lock
+// With the lock held: what is waiting. True: the tree knows all that happened before this call.
+bool observe_structural(struct engine *e);
+void observe(struct engine *e); // both rings, in slices, taking the lock
 void note_result(struct engine *e, const struct detect_result *result);
 void observe_counters(struct engine *e); // losses since the last look
 
 // ---- engine_judge.c
 bool engine_judge(void *context, unsigned worker, const struct gate_question *q);
+bool engine_caller(void *context, pid_t tid, pid_t *ret_pid, uint64_t *ret_start);
 void engine_late(void *context, const struct gate_question *q, const char *why);
 bool engine_is_way_in(const Tiercel__Event *event);
 bool engine_may_kill_lineage(const Tiercel__Event *event);

@@ -191,11 +191,19 @@ static int flush(struct live *l)
     return ferror(l->term->file) ? -EPIPE : 0;
 }
 
+// A storm of events costs nobody anything who only wants to see detections.
+static bool without_detections(void *context, const struct segment_info *info)
+{
+    (void)context;
+    return !info->n_detections && !info->n_verdicts;
+}
+
 int live_step(struct live *l, int timeout_ms, struct error *e)
 {
     for (;;) {
         const Tiercel__Batch *batch = NULL;
-        int r = journal_next(l->journal, NULL, NULL, &batch, e);
+        int r = journal_next(l->journal, l->options.events ? NULL : without_detections, NULL,
+                             &batch, e);
         if (r < 0 && r != -EBADMSG)
             return r;
         if (r <= 0)

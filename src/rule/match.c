@@ -3,6 +3,7 @@
 #include "rule/index.h"
 #include "rule/leaf.h"
 #include "rule/matcher.h"
+#include "rule/memo.h"
 
 #include <errno.h>
 
@@ -17,6 +18,7 @@ struct seen {
     uint64_t *bits;  // slots reported
     uint32_t *where; // of each slot reported: which text of the field
     size_t words;
+    struct rule_memo *memo; // of a field with a database
 };
 
 struct rule_scratch {
@@ -68,6 +70,8 @@ int rule_scratch_new(const struct rule_set *set, struct rule_scratch **ret)
         memory += (m->n + 2) / 2 * 8;
         if (m->db && hs_alloc_scratch(m->db, &s->hs) != HS_SUCCESS)
             r = -ENOMEM;
+        if (m->db && r == 0)
+            r = rule_memo_new(s->seen[f].words, &s->seen[f].memo);
     }
     if (r < 0) {
         rule_scratch_free(s);
@@ -83,6 +87,8 @@ struct rule_scratch *rule_scratch_free(struct rule_scratch *s)
         return NULL;
     hs_free_scratch(s->hs);
     rule_regex_scratch_free(s->regex);
+    for (size_t f = 0; s->seen && f < s->n_fields; f++)
+        rule_memo_free(s->seen[f].memo);
     free(s->seen);
     free(s->candidates);
     free(s->memory);
@@ -139,6 +145,28 @@ static int on_report(unsigned id, unsigned long long from, unsigned long long to
     return 0;
 }
 
+static void scan_text(struct match *m, struct str text)
+{
+    if (text.n > UINT32_MAX || hs_scan(m->matcher->db, text.p ? text.p : "", (unsigned)text.n, 0,
+                                       m->scratch->hs, on_report, m) != HS_SUCCESS)
+        m->failed = true;
+}
+
+// A field with one text: what was reported for the same text before is reported again.
+static void scan_single(struct match *m, struct seen *seen)
+{
+    const uint64_t *bits = rule_memo_find(seen->memo, seen->value.text);
+    if (!bits) {
+        scan_text(m, seen->value.text);
+        if (!m->failed)
+            rule_memo_keep(seen->memo, seen->value.text, seen->bits);
+        return;
+    }
+    for (size_t w = 0; w < seen->words; w++)
+        for (uint64_t open = bits[w]; open; open &= open - 1)
+            on_report((unsigned)(w * 64) + (unsigned)__builtin_ctzll(open), 0, 0, 0, m);
+}
+
 static struct seen *scan(struct match *m, unsigned field)
 {
     struct seen *seen = fetch(m, field);
@@ -153,11 +181,13 @@ static struct seen *scan(struct match *m, unsigned field)
         return seen;
     m->at = seen;
     m->text = 0;
+    if (seen->value.type == RULE_TEXT || seen->value.type == RULE_NUMBER) {
+        scan_single(m, seen);
+        return seen;
+    }
     struct str text;
     for (size_t position = 0; next_text(m, field, seen, &position, &text); m->text++)
-        if (text.n > UINT32_MAX || hs_scan(m->matcher->db, text.p ? text.p : "", (unsigned)text.n,
-                                           0, m->scratch->hs, on_report, m) != HS_SUCCESS)
-            m->failed = true;
+        scan_text(m, text);
     return seen;
 }
 

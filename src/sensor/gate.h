@@ -66,7 +66,7 @@ enum gate_part { GATE_FILE, GATE_SCRIPT_INTERPRETER, GATE_ELF_LOADER };
 struct gate_question {
     pid_t tid, pid; // caller
     uint64_t
-        start; // CLOCK_BOOTTIME nanoseconds, of the thread group leader, from /proc (10 ms steps); 0: unknown
+        start; // CLOCK_BOOTTIME nanoseconds, of the thread group leader; in steps of 10 ms where it is from /proc; 0: unknown
     enum gate_part part;
     int fd;          // the file, read-only; the gate's
     struct str path; // resolved
@@ -99,6 +99,8 @@ struct gate_ops {
                   uint32_t tail_bytes, uint64_t environment);
     // A deny came after the deadline, or argv could not be read (EFAULT, stuck): end this task. Any thread.
     void (*late)(void *context, const struct gate_question *q, const char *why);
+    // Who asks, where that is known for sure without /proc: the process and its start. May be NULL; any thread.
+    bool (*caller)(void *context, pid_t tid, pid_t *ret_pid, uint64_t *ret_start);
     void *context;
 };
 struct gate;

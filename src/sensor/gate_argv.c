@@ -130,8 +130,9 @@ static bool is_listed(struct str variable)
         ENVIRONMENT_NAMES(X)
 #undef X
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (str_starts(variable, names[i]))
+    // Most variables differ from most names in their first letter: no call for these.
+    for (size_t i = 0; variable.n && i < sizeof names / sizeof *names; i++)
+        if (names[i].p[0] == variable.p[0] && str_starts(variable, names[i]))
             return true;
     return false;
 }

@@ -128,6 +128,8 @@ static void identify(struct gate_thread *t)
     char text[2048];
     const struct gate *g = t->gate;
 
+    if (g->ops.caller && g->ops.caller(g->ops.context, t->q.tid, &t->q.pid, &t->q.start))
+        return;
     t->q.pid = t->q.tid;
     if (read_proc(g, t->q.tid, "stat", text, sizeof text) < 0)
         return;

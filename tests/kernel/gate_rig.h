@@ -168,7 +168,7 @@ static void rig_engine_main(struct rig *r)
     struct gate *g;
     struct error e = {0};
     struct gate_probe probe = {0};
-    struct gate_ops ops = {rig_judge, rig_judged, rig_late, r};
+    struct gate_ops ops = {rig_judge, rig_judged, rig_late, NULL, r};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int got = gate_probe_start("/proc/self/exe", &probe, &e);
