@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define RECORDED_ARGV ((size_t)32 << 10)
+#define SERVICE_ARGV_MAX ((size_t)256 << 10)
+
 static uint64_t monotonic_now(void)
 {
     struct timespec t;
@@ -199,39 +202,101 @@ bool engine_may_kill_lineage(const Tiercel__Event *event)
     return l && l->role && (strcmp(l->role, "web") == 0 || strcmp(l->role, "database") == 0);
 }
 
-static void record_denial(struct engine *e, Tiercel__Event *event,
-                          const struct detect_result *result, const struct gate_question *q)
+static size_t argv_bytes(const Tiercel__Process *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_argv; i++)
+        n += p->argv[i].len + 1;
+    return n;
+}
+
+// It was judged in full; what is recorded is as long as what the kernel's records hold.
+static void cut_argv(Tiercel__Process *p)
+{
+    size_t n = 0, room = RECORDED_ARGV;
+    while (n < p->n_argv && p->argv[n].len < room)
+        room -= p->argv[n++].len + 1;
+    if (n == p->n_argv)
+        return;
+    p->argv[n++].len = room;
+    p->n_argv = n;
+    p->has_argv_cut = p->argv_cut = 1;
+}
+
+// A deny that comes after the deadline is a kill of what runs already (engine_late).
+static void record_verdict(struct engine *e, uint64_t detection, const struct rule *rule,
+                           const Tiercel__Event *event, const struct gate_question *q)
+{
+    Tiercel__Verdict v = TIERCEL__VERDICT__INIT;
+    bool prevent = !rule || rule->action == RULE_PREVENT;
+    v.has_detection = v.has_action = v.has_wanted = v.has_mode = v.has_mechanism = 1;
+    v.has_before_first_instruction = v.has_latency = 1;
+    v.detection = detection;
+    v.wanted = prevent ? TIERCEL__ACTION__ACTION_DENY : TIERCEL__ACTION__ACTION_ALLOW;
+    v.mode = TIERCEL__MODE__MODE_PREVENT;
+    v.latency = monotonic_now() - q->asked_ns;
+    bool late = v.latency > e->role->setup.deadline_ms * 1000000ull;
+    v.action = late ? TIERCEL__ACTION__ACTION_KILL : TIERCEL__ACTION__ACTION_DENY;
+    v.mechanism = late ? TIERCEL__MECHANISM__MECHANISM_PIDFD : TIERCEL__MECHANISM__MECHANISM_GATE;
+    v.before_first_instruction = !late;
+    if (late)
+        v.note = (char *)"judged after the deadline: it had started and was killed";
+    v.target = event->process->id;
+    batch_verdict(e, &v);
+    e->stats->verdicts++;
+}
+
+static Tiercel__Event *record_denied(struct engine *e, Tiercel__Event *event)
 {
     event->exec->has_denied = 1;
     event->exec->denied = 1;
+    cut_argv(event->process);
     Tiercel__Event *kept = batch_copy(e, event);
-    if (!kept) {
+    if (kept)
+        batch_event(e, kept);
+    else
         e->open->dropped++;
-        return;
-    }
-    batch_event(e, kept);
     e->stats->prevented++;
+    return kept;
+}
+
+static void record_denial(struct engine *e, Tiercel__Event *event,
+                          const struct detect_result *result, const struct gate_question *q)
+{
+    Tiercel__Event *kept = record_denied(e, event);
     note_result(e, result);
-    for (size_t i = 0; i < result->n; i++) {
+    for (size_t i = 0; kept && i < result->n; i++) {
         if (result->repeated && i == result->decisive)
             continue; // the same again: its event says denied, its number is in the next loss record
         uint64_t id = batch_detection(e, result->detections[i], kept);
         e->stats->detections += id != 0;
-        Tiercel__Verdict v = TIERCEL__VERDICT__INIT;
-        v.has_detection = v.has_action = v.has_wanted = v.has_mode = v.has_mechanism = 1;
-        v.has_before_first_instruction = v.has_latency = 1;
-        v.detection = id;
-        v.wanted = result->rules[i]->action == RULE_PREVENT ? TIERCEL__ACTION__ACTION_DENY
-                                                            : TIERCEL__ACTION__ACTION_ALLOW;
-        v.action = TIERCEL__ACTION__ACTION_DENY;
-        v.mode = TIERCEL__MODE__MODE_PREVENT;
-        v.mechanism = TIERCEL__MECHANISM__MECHANISM_GATE;
-        v.before_first_instruction = 1;
-        v.latency = monotonic_now() - q->asked_ns;
-        v.target = kept->process->id;
-        batch_verdict(e, &v);
-        e->stats->verdicts++;
+        record_verdict(e, id, result->rules[i], kept, q);
     }
+}
+
+// Judging megabytes can be made to take longer than the deadline, and then the program would have started. No service
+// gives a program so much: xargs stays at 128 KiB.
+static bool too_long(const Tiercel__Event *event)
+{
+    const Tiercel__Lineage *l = event->process->lineage;
+    return engine_may_kill_lineage(event) && l->depth > 0 &&
+           argv_bytes(event->process) > SERVICE_ARGV_MAX;
+}
+
+static void deny_long(struct engine *e, Tiercel__Event *event, const struct gate_question *q)
+{
+    Tiercel__Detection made = TIERCEL__DETECTION__INIT;
+    char *tags[] = {(char *)"attack.defense-evasion"};
+    made.level = (char *)"high";
+    made.rule_id = (char *)"tiercel-long-arguments";
+    made.rule_title = (char *)"More arguments than a service gives to a program";
+    made.tags = tags;
+    made.n_tags = 1;
+    Tiercel__Event *kept = record_denied(e, event);
+    uint64_t id = kept ? batch_detection(e, &made, kept) : 0;
+    e->stats->detections += id != 0;
+    if (kept)
+        record_verdict(e, id, NULL, kept, q);
 }
 
 // One candidate under the rules; true when it may run.
@@ -240,6 +305,10 @@ static bool judge_event(struct engine *e, Tiercel__Event *event, struct arena *a
 {
     struct detect_result result = {0};
     tree_preview(e->tree, event, arena);
+    if (too_long(event)) {
+        deny_long(e, event, q);
+        return false;
+    }
     if (detect_event(e->detect, e->worker, event, false, arena, &result) < 0) {
         e->stats->arena_refused++;
         return true; // fail open, counted
