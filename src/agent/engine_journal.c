@@ -61,6 +61,7 @@ static void write_batch(struct engine *e)
         return;
     Tiercel__Batch batch;
     batch_describe(e, b, &batch);
+    uint64_t cut = thrift_batch(&j->thrift, &batch, e->env.monotonic_ns(&e->env));
     pthread_mutex_lock(&j->lock);
     uint64_t before = j->writer.size;
     int r = j->writer.fd < 0 ? -EBADF : segment_append(&j->writer, &batch);
@@ -68,6 +69,12 @@ static void write_batch(struct engine *e)
     j->synced = false;
     pthread_mutex_unlock(&j->lock);
     account(e, r, b->n_events + b->n_detections + b->n_verdicts, batch.from, written);
+    if (cut) {
+        pthread_mutex_lock(&e->lock);
+        batch_loss(e, "argv", cut, batch.from, batch.to,
+                   "so many long command lines that only the first KiB of these is kept");
+        pthread_mutex_unlock(&e->lock);
+    }
     batch_clear(b);
 }
 

@@ -6,6 +6,7 @@
 // delays neither verdicts nor the sign of life.
 #pragma once
 #include "agent/role.h"
+#include "agent/thrift.h"
 #include "base/arena.h"
 #include "base/env.h"
 #include "detect/detect.h"
@@ -49,6 +50,7 @@ struct engine_journal {
     uint64_t ask_after; // CLOCK_MONOTONIC: not before, for there was no room
     uint64_t unwritten; // records lost since the last good write
     uint64_t unwritten_from;
+    struct thrift thrift; // the thread's own
 };
 
 struct engine {
