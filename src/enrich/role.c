@@ -170,9 +170,12 @@ static bool argument_is(const struct role_line *line, const struct str *argv, si
 const char *role_of(struct str image, const struct str *argv, size_t argc)
 {
     struct str name = str_basename(image);
+    char first = name.n ? name.p[0]
+                        : 0; // no line begins with `*`: most need no more than a look at one letter
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         const struct role_line *line = &table[i];
-        if (name_is(line->name, name) && (line->how == NONE || argument_is(line, argv, argc)))
+        if (line->name[0] == first && name_is(line->name, name) &&
+            (line->how == NONE || argument_is(line, argv, argc)))
             return line->role;
     }
     return NULL;
@@ -181,8 +184,9 @@ const char *role_of(struct str image, const struct str *argv, size_t argc)
 bool role_interpreter(struct str image)
 {
     struct str name = str_basename(image);
+    char first = name.n ? name.p[0] : 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (name_is(table[i].name, name))
+        if (table[i].name[0] == first && name_is(table[i].name, name))
             return table[i].how != NONE; // php-fpm8.2 stands before php*
     return false;
 }

@@ -85,13 +85,14 @@ bool gate_read_one(struct gate_thread *t)
 
     lead_take(t);
     while (!atomic_load(&g->stopping)) {
-        if (read_group(t)) {
+        // Mostly nothing waits yet: a read before would be in vain.
+        poll(wait, 2, -1);
+        if (wait[0].revents && read_group(t)) {
             gate_doing(t, GATE_LOOKING);
             gate_lead_share(t);
             return true;
         }
         gate_doing(t, GATE_WAITING);
-        poll(wait, 2, -1);
     }
     gate_lead_give(t); // to the next one, which stops too
     return false;
