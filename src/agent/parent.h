@@ -44,7 +44,8 @@ struct arming {
     bool arm_sent, marked;
     bool armed;
     bool disarming;
-    bool gate_used; // by this engine: its self-test cannot be made twice
+    bool gate_used;           // by this engine: its self-test cannot be made twice
+    unsigned slow_self_tests; // in a row
     uint64_t since_ns, armed_wall_ns;
 };
 
