@@ -413,6 +413,7 @@ int engine_role(struct role_context *context)
         gate_up(e);
     if (context->given[GIVE_SEGMENT] >= 0)
         given(e, &(struct order_give){.what = GIVE_SEGMENT});
+    role_beat(context); // the last one was before the rules were compiled
     role_tell(context, TOLD_READY, NULL, 0, -1);
     r = loop(e);
     bool asked = e->stopping;

@@ -180,6 +180,7 @@ static bool slice(struct engine *e, struct ring *ring)
     int n = ring_drain(ring, OBSERVE_SLICE, take_record, e);
     bool full = batch_full(e) || e->open->urgent;
     pthread_mutex_unlock(&e->lock);
+    role_beat(e->role); // a full ring takes many slices
     if (full)
         journal_wake(e);
     return n == OBSERVE_SLICE && !e->questions;

@@ -110,7 +110,7 @@ static void say_state(void)
 // Milliseconds from `since` until all roles run, none of them one of `gone`, and the gate is armed.
 static unsigned armed_again(uint64_t since, const pid_t *gone, int n)
 {
-    for (uint64_t end = now_ms() + 60000; now_ms() < end; rest(20))
+    for (uint64_t end = now_ms() + 120000; now_ms() < end; rest(20))
         if (whole(gone, n)) {
             if (role("engine") != engine)
                 engine_since = now_ms();
@@ -118,7 +118,7 @@ static unsigned armed_again(uint64_t since, const pid_t *gone, int n)
             return (unsigned)(now_ms() - since);
         }
     say_state();
-    fail_msg("not armed again within a minute");
+    fail_msg("not armed again within two minutes");
     return 0;
 }
 
