@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char HELP[] =
     "Usage: tierceld [options]\n"
@@ -109,8 +110,10 @@ static int take_option(int option, struct arguments *a)
         c->mode_given = true;
         return 0;
     case RULES:
-        return take_path(optarg, c->rules, sizeof(c->rules)) < 0
-                   ? wrong("--rules %s: no such folder", optarg, "")
+        // Without it the agent would run and judge nothing: a word mistyped must not be that.
+        return take_path(optarg, c->rules, sizeof(c->rules)) < 0 ||
+                       access(c->rules, R_OK | X_OK) < 0
+                   ? wrong("--rules '%s'", optarg, "no such folder")
                    : 0;
     case EXCEPTIONS:
         return take_path(optarg, c->exceptions, sizeof(c->exceptions)) < 0

@@ -179,7 +179,8 @@ static int check_count(const struct args *a, struct error *e)
         error_set(e, -EINVAL, "%s: an argument is missing", c->name);
     else
         error_set(e, -EINVAL, "%s: '%s' is one argument too many", c->name, a->words[c->max_args]);
-    error_way_out(e, "usage: tiercel %s %s", c->name, c->arguments ? c->arguments : "");
+    error_way_out(e, "usage: tiercel %s%s%s", c->name, c->arguments ? " " : "",
+                  c->arguments ? c->arguments : "");
     return -EINVAL;
 }
 

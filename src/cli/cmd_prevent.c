@@ -38,7 +38,9 @@ const struct command cmd_prevent = {
     .group = "decide",
     .arguments = "on|off",
     .summary = "Switch this host between stopping intrusions and only showing them",
-    .description = "Holds until the agent ends. A rule that says detect never stops anything.",
+    .description = "Holds over restarts, unless the agent is started with --mode. A rule that says "
+                   "detect never "
+                   "stops anything.",
     .options = options,
     .words = "on off",
     .min_args = 1,

@@ -206,7 +206,9 @@ static void say(struct run *r, const char *text)
 static int finish(struct run *r, int code)
 {
     _cleanup_buf_ struct buf what = {0};
-    say(r, r->cli->out.terminal ? "\rEnding protection ...\n" : "Ending protection ...\n");
+    bool lives = child_lives(&r->child);
+    if (lives)
+        say(r, r->cli->out.terminal ? "\rEnding protection ...\n" : "Ending protection ...\n");
     leftover_held(r->program, &r->ours);
     bool clean = child_stop(&r->child, STOP_MS);
     pass_log(r);
@@ -215,7 +217,9 @@ static int finish(struct run *r, int code)
     if (!clean)
         say(r, "The agent did not end when it was told to; it was killed.\n");
     if (left == 0) {
-        if (!r->json)
+        if (!lives && r->ours.n == 0) // it ended before protection began, or all of it at once
+            say(r, "Nothing of the agent is left behind.\n");
+        else if (!r->json)
             fprintf(r->cli->out.file,
                     "The agent is gone. Nothing is left behind: no marks, no processes, and its "
                     "%zu BPF programs are "

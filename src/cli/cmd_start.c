@@ -7,9 +7,9 @@
 static int run(struct cli *cli, const struct args *args)
 {
     (void)args;
-    static const char *const units[] = {"/etc/systemd/system/tiercel.service",
-                                        "/lib/systemd/system/tiercel.service",
-                                        "/usr/local/lib/systemd/system/tiercel.service"};
+    static const char *const units[] = {"/etc/systemd/system/tierceld.service",
+                                        "/lib/systemd/system/tierceld.service",
+                                        "/usr/local/lib/systemd/system/tierceld.service"};
     struct control_request request = {.version = CONTROL_VERSION, .verb = CONTROL_STATUS};
     _cleanup_free_ struct control_reply *reply = NULL;
     struct error e = {0};
@@ -21,8 +21,8 @@ static int run(struct cli *cli, const struct args *args)
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         unit = unit || access(units[i], F_OK) == 0;
     if (unit)
-        fputs("Start the service:     systemctl start tiercel\n"
-              "and at every boot:     systemctl enable --now tiercel\n",
+        fputs("Start the service:     systemctl start tierceld\n"
+              "and at every boot:     systemctl enable --now tierceld\n",
               cli->out.file);
     else
         fputs("No service is installed on this machine.\n", cli->out.file);

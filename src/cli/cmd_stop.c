@@ -31,7 +31,7 @@ static int run(struct cli *cli, const struct args *args)
     }
     error_set(&e, -ETIMEDOUT, "the agent was told to stop and still answers after %d s",
               STOP_WAIT_MS / 1000);
-    error_way_out(&e, "look at its log (journalctl -u tiercel); SIGKILL to tierceld ends it, its "
+    error_way_out(&e, "look at its log (journalctl -u tierceld); SIGKILL to tierceld ends it, its "
                       "guardian frees what waits");
     return cli_fail(cli, &e);
 }
@@ -40,7 +40,7 @@ const struct command cmd_stop = {
     .name = "stop",
     .group = "run",
     .summary = "Stop the running agent, and wait until it is gone",
-    .description = "For an agent that runs as a service `systemctl stop tiercel` is the same and "
+    .description = "For an agent that runs as a service `systemctl stop tierceld` is the same and "
                    "keeps systemd informed.",
     .run = run,
 };

@@ -31,11 +31,17 @@ static int run(struct cli *cli, const struct args *args)
     struct journal *journal = NULL;
     if (journal_open(path, &journal, &e) < 0) // for its words about what is missing
         return cli_fail(cli, &e);
+    size_t segments = journal_segments(journal);
     journal_close(journal);
     _cleanup_close_ int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) {
         error_set(&e, -errno, "%s is no folder", path);
         error_way_out(&e, "give the folder of the segments");
+        return cli_fail(cli, &e);
+    }
+    if (segments == 0) { // "whole" would be true and misleading
+        error_set(&e, -ECONNREFUSED, "there are no segments in %s", path);
+        error_way_out(&e, "is this the folder of a journal?");
         return cli_fail(cli, &e);
     }
     uint64_t batches = 0;

@@ -134,6 +134,8 @@ static int replay_journal(struct replay *r, const char *path, struct error *e)
         for (size_t i = 0; code >= 0 && i < batch->n_events; i++)
             code = replay_event(r, batch->events[i], e);
     journal_close(journal);
+    if (code < 0 && e && !e->file[0])
+        error_place(e, path, 0, 0);
     return code;
 }
 

@@ -15,9 +15,8 @@ int status_ask(const struct control_request *request, struct control_reply **ret
     int r = control_call(CONTROL_SOCKET, request, reply, &inner);
     if (r == -ENOENT || r == -ECONNREFUSED) {
         error_set(e, -ECONNREFUSED, "no agent runs on this machine");
-        error_way_out(
-            e,
-            "`tiercel run` protects it until Ctrl-C; `systemctl start tiercel` starts the service");
+        error_way_out(e, "`tiercel run` protects it until Ctrl-C; `systemctl start tierceld` "
+                         "starts the service");
         return -ECONNREFUSED;
     }
     if (r < 0) {
