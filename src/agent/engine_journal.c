@@ -16,7 +16,9 @@
 #define SYNC_EVERY_NS 1000000000u
 #define ASK_AGAIN_S 5
 
-static void account(struct engine *e, int r, uint64_t records, uint64_t from, uint64_t bytes)
+// `told`: losses that the batch itself was to tell of; with it they are untold again.
+static void account(struct engine *e, int r, uint64_t records, uint64_t told, uint64_t from,
+                    uint64_t bytes)
 {
     struct engine_journal *j = &e->journal;
     pthread_mutex_lock(&e->lock);
@@ -29,7 +31,7 @@ static void account(struct engine *e, int r, uint64_t records, uint64_t from, ui
                  (unsigned long long)(j->unwritten + records));
         if (!j->unwritten)
             j->unwritten_from = from;
-        j->unwritten += records;
+        j->unwritten += records + told;
     } else {
         e->stats->journal_batches++;
         e->stats->journal_bytes += bytes;
@@ -68,7 +70,10 @@ static void write_batch(struct engine *e)
     uint64_t written = r < 0 ? 0 : j->writer.size - before;
     j->synced = false;
     pthread_mutex_unlock(&j->lock);
-    account(e, r, b->n_events + b->n_detections + b->n_verdicts, batch.from, written);
+    uint64_t told = 0;
+    for (size_t i = 0; i < b->n_losses; i++)
+        told += b->losses[i]->count;
+    account(e, r, b->n_events + b->n_detections + b->n_verdicts, told, batch.from, written);
     if (cut) {
         pthread_mutex_lock(&e->lock);
         batch_loss(e, "argv", cut, batch.from, batch.to,

@@ -88,6 +88,14 @@ static bool in_scope(const struct engine *e, const Tiercel__Event *event)
     return !e->scope || (p && p->namespaces && p->namespaces->mount == e->scope);
 }
 
+// The gate judged every argument; the record holds the first 32 KiB, where an end of text stands that is none. What it
+// matches is shown, but nobody is killed for it.
+static bool judged_in_full(const struct decoded *d)
+{
+    return d->kind == RECORD_EXEC && d->flags & EXEC_JUDGED && d->event->process &&
+           d->event->process->argv_cut;
+}
+
 static void judge_observed(struct engine *e, const struct decoded *d)
 {
     struct arena *arena = &e->open->arena;
@@ -100,7 +108,7 @@ static void judge_observed(struct engine *e, const struct decoded *d)
     bool stopped = (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) ||
                    (d->kind == RECORD_CONNECT && d->flags & CONNECT_DENIED);
     bool kill = result.prevent && e->prevent && !stopped && d->kind == RECORD_EXEC &&
-                in_scope(e, d->event) && !engine_is_way_in(d->event);
+                in_scope(e, d->event) && !engine_is_way_in(d->event) && !judged_in_full(d);
     bool lineage = kill && result.kill_lineage && engine_may_kill_lineage(d->event);
     for (size_t i = 0; i < result.n; i++) {
         bool again = result.repeated && i == result.decisive;

@@ -60,16 +60,32 @@ static bool skip_batch(void *context, const struct segment_info *info)
     const struct look_context *c = context;
     if (c->look == LOOK_DETECTIONS && info->n_detections == 0)
         return true;
-    if (c->look == LOOK_EVENTS && info->n_events == 0)
+    if (c->look == LOOK_EVENTS && info->n_events == 0 && info->n_losses == 0)
         return true;
     return (c->filter->since_ns && info->to_ns < c->filter->since_ns) ||
            (c->filter->until_ns && info->from_ns > c->filter->until_ns);
+}
+
+void found_loss(Tiercel__Loss *loss, Tiercel__Event *ret)
+{
+    tiercel__event__init(ret);
+    ret->kind_case = TIERCEL__EVENT__KIND_LOSS;
+    ret->loss = loss;
+    ret->has_time = true;
+    ret->time = loss->to;
 }
 
 static int take_batch(const Tiercel__Batch *b, const struct look_context *c, struct found *f,
                       struct arena *arena, uint64_t *last_id)
 {
     int r = 0;
+    for (size_t i = 0; c->look == LOOK_EVENTS && r == 0 && i < b->n_losses; i++) {
+        Tiercel__Event event;
+        found_loss(b->losses[i], &event);
+        arena_reset(arena);
+        if (filter_event(c->filter, &event, arena))
+            r = found_add(f, &event.base);
+    }
     for (size_t i = 0; c->look == LOOK_EVENTS && r == 0 && i < b->n_events; i++) {
         arena_reset(arena);
         if (b->events[i]->id > *last_id)

@@ -26,6 +26,8 @@ struct found_item found_get(const struct found *f, size_t i); // oldest first
 // Which kind is looked for.
 enum look { LOOK_EVENTS, LOOK_DETECTIONS };
 
+// What a batch says was lost, as an event to the reader: at the end of the time it was lost in. Borrows `loss`.
+void found_loss(Tiercel__Loss *loss, Tiercel__Event *ret);
 // Reads the journal from its newest segment back until `f` is full or the beginning is reached. *ret_last_id: the highest
 // id there is, matching or not. Damage is told through `damage` and passed over.
 int found_look(struct journal *j, enum look look, const struct filter *filter, struct found *f,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/live.h"
 #include "cli/draw.h"
+#include "cli/found.h"
 #include "event/json.h"
 
 #include <errno.h>
@@ -127,22 +128,37 @@ static bool detection_in(const Tiercel__Batch *b, uint64_t id)
     return false;
 }
 
+static void show_event(struct live *l, const Tiercel__Event *event)
+{
+    arena_reset(&l->arena);
+    if (event->time < l->options.since_ns || !filter_event(&l->options.filter, event, &l->arena))
+        return;
+    l->n_events++;
+    if (l->options.json) {
+        json_print(&event->base, &l->out);
+        buf_add_char(&l->out, '\n');
+    } else {
+        draw_event(l->term, event, clock_now(CLOCK_REALTIME), &l->out);
+    }
+}
+
+static void show_losses(struct live *l, const Tiercel__Batch *b)
+{
+    if (b->n_events && b->events[b->n_events - 1]->id <= l->options.after_event)
+        return;
+    for (size_t i = 0; i < b->n_losses; i++) {
+        Tiercel__Event event;
+        found_loss(b->losses[i], &event);
+        show_event(l, &event);
+    }
+}
+
 static void show_events(struct live *l, const Tiercel__Batch *b)
 {
-    for (size_t i = 0; i < b->n_events; i++) {
-        const Tiercel__Event *event = b->events[i];
-        arena_reset(&l->arena);
-        if (event->id <= l->options.after_event || event->time < l->options.since_ns ||
-            !filter_event(&l->options.filter, event, &l->arena))
-            continue;
-        l->n_events++;
-        if (l->options.json) {
-            json_print(&event->base, &l->out);
-            buf_add_char(&l->out, '\n');
-        } else {
-            draw_event(l->term, event, clock_now(CLOCK_REALTIME), &l->out);
-        }
-    }
+    show_losses(l, b);
+    for (size_t i = 0; i < b->n_events; i++)
+        if (b->events[i]->id > l->options.after_event)
+            show_event(l, b->events[i]);
 }
 
 static bool is_wanted(struct live *l, const Tiercel__Detection *d)

@@ -148,6 +148,17 @@ static void add_rules(struct table *table, const struct control_status *s)
                    (unsigned long long)s->engine.exceptions);
 }
 
+static void add_limits(struct table *table, const struct control_status *s)
+{
+    if (!s->engine.rule_limits)
+        return;
+    table_addf(table, STYLE_DIM, "expressions");
+    table_addf(
+        table, STYLE_YELLOW,
+        "given up %llu times at their limit, counted as no match: a rule's `re` is too costly",
+        (unsigned long long)s->engine.rule_limits);
+}
+
 static const struct column pairs[] = {{NULL, 0, false}, {NULL, 0, false}};
 
 void status_print_summary(const struct term *t, const struct control_status *s, uint64_t now_ns,
@@ -173,6 +184,7 @@ void status_print_summary(const struct term *t, const struct control_status *s, 
     table_addf(&table, STYLE_PLAIN, "%u guarded of %u (`tiercel doctor` names them)", s->n_guarded,
                s->n_filesystems + s->filesystems_left_out);
     add_rules(&table, s);
+    add_limits(&table, s);
     add_counts(&table, s);
     add_journal(&table, s);
     add_roles(&table, s);
