@@ -155,6 +155,10 @@ static int take_record(void *context, const void *record, size_t bytes)
         return 0;
     }
     uint32_t inherited = d.lineage_flags;
+    // What is below a web server stays so. The kernel still knows where the tree, begun anew by a restart, cannot: its
+    // parents have gone.
+    if (inherited & FLAG_SERVICE)
+        tree_remind(e->tree, d.event, &e->open->arena);
     if (tree_apply(e->tree, d.event, &e->open->arena) < 0)
         e->open->dropped++;
     batch_event(e, d.event);

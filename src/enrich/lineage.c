@@ -175,6 +175,16 @@ static void service_part_executed(struct tree *tree, struct node *node, bool com
     nested_service(tree, node, own, commit);
 }
 
+void lineage_adopt(struct tree *tree, struct node *node)
+{
+    struct group *g = calloc(1, sizeof *g);
+    if (!g)
+        return;
+    *g = (struct group){.refs = 1, .role = "web"};
+    node_place(tree, node, g, node, 1);
+    group_unref(tree, g);
+}
+
 // systemd --user starts services as pid 1 does.
 static bool user_manager(const struct node *node)
 {

@@ -98,6 +98,8 @@ void lineage_forked(struct tree *tree, struct node *child); // from its parent
 void lineage_executed(struct tree *tree, struct node *node, bool commit);
 // For a process that was read from /proc: its exec was not seen.
 void lineage_found(struct tree *tree, struct node *node);
+// Below a web server or database of which nothing is left to see: a lineage that begins here.
+void lineage_adopt(struct tree *tree, struct node *node);
 void lineage_done(struct tree *tree);
 
 // ---- lookup.c

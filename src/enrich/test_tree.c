@@ -262,6 +262,28 @@ static void test_tree_original_parent_after_reparenting(void **state)
     assert_true(str_eq(str_of(e->exec->previous_image), STR("/tmp/x")));
 }
 
+static void test_tree_orphan_of_a_web_server_after_a_restart(void **state)
+{
+    struct world *w = *state;
+    fork_of(w, 1, 70); // as a tree begun anew sees an orphan: a child of init
+    exec_of(w, 70, 33, "/usr/bin/python3 x.py");
+    assert_string_equal(fork_of(w, 70, 71)->process->lineage->role, "service");
+    tree_remind(w->tree, event_of(w, 71), &w->arena); // but the kernel's flags say otherwise
+    Tiercel__Event *e = exec_of(w, 71, 33, "/usr/bin/whoami");
+    assert_string_equal(e->process->lineage->role, "web");
+    assert_int_equal(e->process->lineage->depth, 1);
+    assert_int_equal(tree_flags(w->tree, id_of(w, 71)) & TREE_SERVICE, TREE_SERVICE);
+    e = fork_of(w, 71, 72);
+    assert_string_equal(exec_of(w, 72, 0, "/usr/sbin/sshd")->process->lineage->role, "web");
+    // What the tree knows better stays.
+    fork_of(w, 1, 80);
+    exec_of(w, 80, 0, "/usr/sbin/mariadbd");
+    tree_remind(w->tree, event_of(w, 80), &w->arena);
+    e = fork_of(w, 80, 81);
+    assert_string_equal(e->process->lineage->role, "database");
+    assert_int_equal(e->process->lineage->depth, 0);
+}
+
 static void test_tree_pid_used_again(void **state)
 {
     struct world *w = *state;
@@ -454,6 +476,7 @@ int main(void)
         T(test_tree_ssh_session_package_manager_and_nested_service),
         T(test_tree_container),
         T(test_tree_original_parent_after_reparenting),
+        T(test_tree_orphan_of_a_web_server_after_a_restart),
         T(test_tree_pid_used_again),
         T(test_tree_preview_equals_the_exec_that_follows),
         T(test_tree_preview_of_a_set_user_id_file),

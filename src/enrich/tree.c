@@ -7,6 +7,7 @@
 
 #include "enrich/node.h"
 #include "enrich/proc.h"
+#include "enrich/role.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -211,6 +212,15 @@ int tree_preview(struct tree *tree, Tiercel__Event *event, struct arena *arena)
         proc_read_moment(tree->env->proc_fd, node->pid, arena, event->process);
     set_user_id(event);
     return preview(tree, node, event, arena);
+}
+
+void tree_remind(struct tree *tree, const Tiercel__Event *event, struct arena *arena)
+{
+    if (!event->process || !event->process->id)
+        return;
+    struct node *node = acting(tree, event->process, arena);
+    if (!node->group || !role_strong(node->group->role))
+        lineage_adopt(tree, node);
 }
 
 int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena)

@@ -22,6 +22,10 @@ int tree_seed(struct tree *tree);
 // user name, container. Added parts live in the arena. A process that is not known is looked up in /proc once.
 int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena);
 
+// The kernel says that the process which acts in this event is of, or below, a web or database service. Where the tree
+// does not know it (it was begun anew and the ancestors have gone), a web lineage begins here. Before tree_apply().
+void tree_remind(struct tree *tree, const Tiercel__Event *event, struct arena *arena);
+
 // The question of the gate: what would this exec be? Completes `event` as tree_apply() will complete the exec event that
 // follows, without changing the tree. event->process has id (the caller), image and argv; the parent becomes the caller's
 // creator with what that runs now (tree.c says why). Credentials, directory and descriptors 0-2, where absent, are read
