@@ -120,18 +120,6 @@ static int load_rules(struct engine *e, struct detect **ret)
     return 0;
 }
 
-static void note_fields(struct engine *e)
-{
-    const struct rule_set *rules = detect_rules(e->detect);
-    e->asks_directory = e->asks_descriptors = false;
-    for (size_t i = 0; i < rule_set_fields(rules); i++) {
-        struct str field = rule_set_field(rules, i);
-        e->asks_directory |= str_eq(field, STR("CurrentDirectory"));
-        e->asks_descriptors |= str_eq(field, STR("Stdin")) || str_eq(field, STR("Stdout")) ||
-                               str_eq(field, STR("Stderr"));
-    }
-}
-
 // New rules are compiled beside the old ones and change places with them under the lock: no question goes unjudged.
 static int use_rules(struct engine *e)
 {
@@ -148,7 +136,6 @@ static int use_rules(struct engine *e)
         struct detect_worker *before = e->worker;
         e->worker = worker;
         worker = before;
-        note_fields(e);
         rule_set_hash(detect_rules(e->detect), e->rules_version);
         for (unsigned i = 0; i < 32; i++)
             snprintf(e->stats->rules_version + 2 * i, 3, "%02x", e->rules_version[i]);

@@ -100,15 +100,24 @@ static void ask_descriptors(struct engine *e, pid_t tid, Tiercel__Process *p, st
     }
 }
 
-// What the caller will hand to the new program, as far as rules ask for it. The thread stands still, so this cannot
-// change under us except by another thread of the same process.
-static void ask_proc(struct engine *e, pid_t tid, Tiercel__Process *p, struct arena *arena)
+// What the caller will hand to the new program: looked at where a rule comes to need it, and for what is recorded. The
+// thread stands still, so this cannot change under us except by another thread of the same process.
+struct surroundings {
+    struct engine *engine;
+    pid_t tid;
+    Tiercel__Process *process;
+    struct arena *arena;
+    bool looked;
+};
+
+static void look_around(void *context)
 {
-    ask_owner(e, tid, p, arena);
-    if (e->asks_directory)
-        ask_directory(e, tid, p, arena);
-    if (e->asks_descriptors)
-        ask_descriptors(e, tid, p, arena);
+    struct surroundings *s = context;
+    if (s->looked)
+        return;
+    s->looked = true;
+    ask_directory(s->engine, s->tid, s->process, s->arena);
+    ask_descriptors(s->engine, s->tid, s->process, s->arena);
 }
 
 static Tiercel__File *file_of(const struct gate_question *q, struct arena *arena)
@@ -150,7 +159,7 @@ static Tiercel__Event *event_of(struct engine *e, const struct gate_question *q,
     if (!binaries(arena, q->argv, q->argc, &p->argv, &p->n_argv) ||
         !binaries(arena, q->environment, q->n_environment, &p->environment, &p->n_environment))
         return NULL;
-    ask_proc(e, q->tid, p, arena);
+    ask_owner(e, q->tid, p, arena);
     event->has_time = 1;
     event->time = e->env.now_ns(&e->env);
     exec->has_judged = exec->has_file_age = 1;
@@ -304,17 +313,20 @@ static bool judge_event(struct engine *e, Tiercel__Event *event, struct arena *a
                         const struct gate_question *q)
 {
     struct detect_result result = {0};
-    tree_preview(e->tree, event, arena);
+    struct surroundings around = {e, q->tid, event->process, arena, false};
+    tree_preview_unlooked(e->tree, event, arena);
     if (too_long(event)) {
+        look_around(&around);
         deny_long(e, event, q);
         return false;
     }
-    if (detect_event(e->detect, e->worker, event, false, arena, &result) < 0) {
+    if (detect_question(e->detect, e->worker, event, look_around, &around, arena, &result) < 0) {
         e->stats->arena_refused++;
         return true; // fail open, counted
     }
     if (!result.prevent || engine_is_way_in(event))
         return true;
+    look_around(&around);
     // Counted once more, as final: what is denied never comes back as an exec event.
     detect_event(e->detect, e->worker, event, true, arena, &result);
     record_denial(e, event, &result, q);

@@ -72,8 +72,7 @@ struct engine {
     struct gate *gate;
     struct gate_probe self_test; // started before the sandbox closed
     bool prevent;
-    bool asks_directory, asks_descriptors; // some rule has these fields
-    uint32_t scope;                        // mount namespace that is guarded; 0: the whole host
+    uint32_t scope; // mount namespace that is guarded; 0: the whole host
     bool stopping;
     bool flags_behind; // the sensor has not taken all flags: tell them again
     int wake_fd;       // eventfd: the main thread should look

@@ -24,9 +24,16 @@ static bool field_known(void *context, struct str category, struct str service, 
     return false;
 }
 
+static bool field_late(void *context, struct str field)
+{
+    (void)context;
+    const struct field *f = field_find(NULL, field);
+    return f && record_is_late(f);
+}
+
 int detect_new(struct detect **ret)
 {
-    static const struct rule_options options = {field_known, NULL};
+    static const struct rule_options options = {field_known, NULL, field_late};
     struct detect *d = calloc(1, sizeof *d);
     if (!d)
         return -ENOMEM;
@@ -272,8 +279,9 @@ static int judge(struct judging *j, const struct rule_match *matches, size_t n,
     return r;
 }
 
-int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event *event, bool final,
-                 struct arena *arena, struct detect_result *ret)
+static int detect(struct detect *d, struct detect_worker *w, const Tiercel__Event *event,
+                  bool final, void (*look)(void *context), void *context, struct arena *arena,
+                  struct detect_result *ret)
 {
     struct judging j = {.d = d, .event = event, .arena = arena, .final = final};
     const struct record_fields *source = record_fields_of(d->fields, event);
@@ -286,6 +294,8 @@ int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event
     uint64_t failed = arena->failed;
     struct record record;
     record_init(&record, source, event, arena);
+    record.look = look;
+    record.look_context = context;
     const struct rule_match *matches;
     size_t n = 0;
     int r = rule_match(d->set, w->scratch, source->route, &record.asked, arena, &matches, &n,
@@ -299,4 +309,17 @@ int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event
         return -ENOMEM;
     *ret = j.result;
     return 0;
+}
+
+int detect_question(struct detect *d, struct detect_worker *w, const Tiercel__Event *event,
+                    void (*look)(void *context), void *context, struct arena *arena,
+                    struct detect_result *ret)
+{
+    return detect(d, w, event, false, look, context, arena, ret);
+}
+
+int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event *event, bool final,
+                 struct arena *arena, struct detect_result *ret)
+{
+    return detect(d, w, event, final, NULL, NULL, arena, ret);
 }

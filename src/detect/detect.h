@@ -45,5 +45,10 @@ struct detect_result {
 // All detections of one enriched event. Lives in the arena. Correlations count only when `final` (an exec that is only
 // asked about at the gate is not counted yet unless it is denied). A correlation's detection carries the earlier events
 // by their id alone and this one in full. 0, or -ENOMEM: then nothing is known about the event.
+// detect_question(): not final, and the event's current directory and descriptors are not in it yet: look() puts them
+// there, once, if a rule comes to need them.
+int detect_question(struct detect *d, struct detect_worker *w, const Tiercel__Event *event,
+                    void (*look)(void *context), void *context, struct arena *arena,
+                    struct detect_result *ret);
 int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event *event, bool final,
                  struct arena *arena, struct detect_result *ret);

@@ -8,6 +8,12 @@ static const char *const categories[RECORD_CATEGORIES] = {
     "process_creation", "process_termination", "network_connection", "dns_query",
     "file_event",       "file_access",         "file_change",        "file_delete"};
 
+bool record_is_late(const struct field *field)
+{
+    const char *path = field_path(field);
+    return strcmp(path, "process.directory") == 0 || strcmp(path, "process.descriptors") == 0;
+}
+
 int record_fields_init(struct record_fields table[RECORD_CATEGORIES], struct rule_set *set)
 {
     size_t n = rule_set_fields(set);
@@ -15,10 +21,13 @@ int record_fields_init(struct record_fields table[RECORD_CATEGORIES], struct rul
         struct record_fields *t = &table[i];
         t->category = categories[i];
         t->fields = calloc(n ? n : 1, sizeof(struct field *));
-        if (!t->fields)
+        t->late = calloc(n ? n : 1, sizeof *t->late);
+        if (!t->fields || !t->late)
             return -ENOMEM;
-        for (size_t j = 0; j < n; j++)
+        for (size_t j = 0; j < n; j++) {
             t->fields[j] = field_find(t->category, rule_set_field(set, j));
+            t->late[j] = t->fields[j] && record_is_late(t->fields[j]);
+        }
         t->route = rule_set_route(set, STR("linux"), str_from(t->category), STR_NONE);
         if (t->route < 0)
             return t->route;
@@ -28,8 +37,10 @@ int record_fields_init(struct record_fields table[RECORD_CATEGORIES], struct rul
 
 void record_fields_done(struct record_fields table[RECORD_CATEGORIES])
 {
-    for (size_t i = 0; i < RECORD_CATEGORIES; i++)
+    for (size_t i = 0; i < RECORD_CATEGORIES; i++) {
         free(table[i].fields);
+        free(table[i].late);
+    }
 }
 
 const struct record_fields *record_fields_of(const struct record_fields table[RECORD_CATEGORIES],
@@ -42,12 +53,22 @@ const struct record_fields *record_fields_of(const struct record_fields table[RE
     return NULL;
 }
 
+static void look(struct record *r)
+{
+    void (*once)(void *context) = r->look;
+    r->look = NULL;
+    if (once)
+        once(r->look_context);
+}
+
 static struct rule_value get(void *context, size_t index)
 {
     struct record *r = context;
     const struct field *field = r->source->fields[index];
     if (!field)
         return (struct rule_value){.type = RULE_ABSENT};
+    if (r->source->late[index])
+        look(r);
     struct field_value v = field_get(field, r->event, r->arena);
     switch (v.type) {
     case FIELD_NUMBER:
@@ -69,6 +90,7 @@ static bool each(void *context, size_t *position, struct str *ret)
 {
     struct record *r = context;
     if (*position == 0) {
+        look(r);
         r->walk = NULL;
         r->n_list = 0;
         r->walked = 0;

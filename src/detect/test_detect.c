@@ -400,12 +400,68 @@ static void test_rule_test_file_without_a_test(void **state)
     assert_int_equal(detect_test_file("x.txt", NULL, NULL, &counts, &e), -EINVAL);
 }
 
+struct looking {
+    Tiercel__Event *event;
+    unsigned times;
+};
+
+static void look(void *context)
+{
+    struct looking *l = context;
+    l->times++;
+    l->event->process->has_directory = true;
+    l->event->process->directory = (ProtobufCBinaryData){13, (uint8_t *)"/srv/research"};
+}
+
+// What is looked for late is found by every rule that asks, and only then.
+static void test_a_question_is_looked_into_where_a_rule_needs_it(void **state)
+{
+    static const char inside[] =
+        RULE_OF("4", "{LineageService|endswith: fpm, CurrentDirectory|startswith: /srv/research}");
+    static const char alone[] = RULE_OF("5", "CurrentDirectory: /srv/research");
+    static const char absent[] = RULE_OF("6", "{Image: /bin/sh, CurrentDirectory: null}");
+    static const char keyword[] = "title: t\nlogsource:\n    {product: linux, category: "
+                                  "process_creation}\ndetection:\n    s: [research]\n    "
+                                  "condition: s\n";
+    static const struct {
+        const char *rule, *service;
+        unsigned looks;
+        size_t found;
+    } cases[] = {{inside, "/usr/sbin/php-fpm", 1, 1}, {inside, "/usr/sbin/other", 0, 0},
+                 {alone, "/usr/sbin/other", 1, 1},    {absent, "/usr/sbin/other", 1, 0},
+                 {keyword, "/usr/sbin/other", 1, 1},  {shells, "/usr/sbin/other", 0, 1}};
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct detect *d = NULL;
+        struct detect_worker *worker = NULL;
+        struct detect_result question, event;
+        struct error e = {0};
+        struct looking l = {exec_of(w, "id", NOW), 0};
+        assert_int_equal(detect_new(&d), 0);
+        assert_int_equal(rule_set_add(d->set, str_from(cases[i].rule), "x.yml", &e), 0);
+        assert_int_equal(detect_ready(d, &e), 0);
+        assert_int_equal(detect_worker_new(d, &worker), 0);
+        assert_int_equal(field_set(field_find("process_creation", STR("LineageService")), l.event,
+                                   str_from(cases[i].service), &w->arena, NULL),
+                         0);
+        assert_int_equal(detect_question(d, worker, l.event, look, &l, &w->arena, &question), 0);
+        assert_int_equal(l.times, cases[i].looks);
+        assert_int_equal(question.n, cases[i].found);
+        look(&l); // the same as an event that had it all from the beginning
+        assert_int_equal(detect_event(d, worker, l.event, false, &w->arena, &event), 0);
+        assert_int_equal(event.n, question.n);
+        detect_worker_free(worker);
+        detect_free(d);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(test_detect_gives_rule_fields_and_tags),
         T(test_detect_the_gravest_rule_decides),
+        T(test_a_question_is_looked_into_where_a_rule_needs_it),
         T(test_detect_event_without_log_source_is_nothing),
         T(test_detect_full_arena_is_an_error_not_an_absent_field),
         T(test_detect_flood_keeps_back_records_but_never_the_denial),

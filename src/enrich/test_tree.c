@@ -354,6 +354,39 @@ static void test_tree_preview_equals_the_exec_that_follows(void **state)
     }
 }
 
+// The gate completes without directory and descriptors, and puts them there only where they are needed.
+static void test_tree_preview_unlooked_leaves_what_is_looked_at_later(void **state)
+{
+    struct world *w = *state;
+    boot(w);
+    fork_of(w, 11, 40);
+    exec_of(w, 40, 33, "/bin/sh");
+    Tiercel__Event *first = exec_event(w, 40, 33, "/bin/sh");
+    first->process->has_directory = true;
+    first->process->directory = bytes_of(STR("/before"));
+    first->process->n_descriptors = 3;
+    first->process->descriptors = arena_array(&w->arena, Tiercel__DescriptorKind, 3);
+    assert_int_equal(tree_apply(w->tree, first, &w->arena), 0);
+    Tiercel__Event *asked = exec_event(w, 40, 33, "/usr/bin/id");
+    Tiercel__Event *looked = exec_event(w, 40, 33, "/usr/bin/id");
+    assert_int_equal(tree_preview_unlooked(w->tree, asked, &w->arena), 0);
+    assert_false(asked->process->has_directory); // not that of the program before
+    assert_int_equal(asked->process->n_descriptors, 0);
+    looked->process->has_directory = true;
+    looked->process->directory = bytes_of(STR("/now"));
+    looked->process->n_descriptors = 3;
+    looked->process->descriptors = first->process->descriptors;
+    assert_int_equal(tree_preview(w->tree, looked, &w->arena), 0);
+    asked->process->has_directory = true;
+    asked->process->directory = looked->process->directory;
+    asked->process->n_descriptors = 3;
+    asked->process->descriptors = looked->process->descriptors;
+    char *a = packed(asked), *b = packed(looked);
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+}
+
 static void test_tree_preview_of_a_set_user_id_file(void **state)
 {
     struct world *w = *state;
@@ -479,6 +512,7 @@ int main(void)
         T(test_tree_orphan_of_a_web_server_after_a_restart),
         T(test_tree_pid_used_again),
         T(test_tree_preview_equals_the_exec_that_follows),
+        T(test_tree_preview_unlooked_leaves_what_is_looked_at_later),
         T(test_tree_preview_of_a_set_user_id_file),
         T(test_tree_denied_exec_changes_nothing),
         T(test_tree_chain_and_members),

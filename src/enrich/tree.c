@@ -154,7 +154,7 @@ static int apply_exec(struct tree *tree, struct node *node, Tiercel__Event *even
 }
 
 // As apply_exec(), on a copy that nobody else sees.
-static int preview(struct tree *tree, const struct node *node, Tiercel__Event *event,
+static int preview(struct tree *tree, const struct node *node, Tiercel__Event *event, bool looked,
                    struct arena *arena)
 {
     struct node copy = *node;
@@ -165,6 +165,7 @@ static int preview(struct tree *tree, const struct node *node, Tiercel__Event *e
     copy.cgroup_path = node->cgroup_path ? strdup(node->cgroup_path) : NULL;
     copy.directory = STR_NONE;
     copy.name[0] = 0; // changes with the exec
+    copy.has_descriptors &= looked;
     if (copy.parent)
         copy.parent->refs++;
     note_exec(event, node, arena);
@@ -179,7 +180,7 @@ static int preview(struct tree *tree, const struct node *node, Tiercel__Event *e
         }
     }
     node_learn(tree, &copy, event->process);
-    if (!copy.directory.n && node->directory.n && !event->process->has_directory) {
+    if (looked && !copy.directory.n && node->directory.n && !event->process->has_directory) {
         event->process->has_directory = true;
         event->process->directory = bytes_of(arena_str(arena, node->directory));
     }
@@ -211,7 +212,17 @@ int tree_preview(struct tree *tree, Tiercel__Event *event, struct arena *arena)
     if (tree->env->proc_fd >= 0)
         proc_read_moment(tree->env->proc_fd, node->pid, arena, event->process);
     set_user_id(event);
-    return preview(tree, node, event, arena);
+    return preview(tree, node, event, true, arena);
+}
+
+int tree_preview_unlooked(struct tree *tree, Tiercel__Event *event, struct arena *arena)
+{
+    if (!event->process || !event->process->id || !event->process->credentials ||
+        event->kind_case != TIERCEL__EVENT__KIND_EXEC)
+        return tree_preview(tree, event, arena);
+    struct node *node = acting(tree, event->process, arena);
+    set_user_id(event);
+    return preview(tree, node, event, false, arena);
 }
 
 void tree_remind(struct tree *tree, const Tiercel__Event *event, struct arena *arena)
@@ -240,7 +251,7 @@ int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena)
         return r;
     case TIERCEL__EVENT__KIND_EXEC:
         if (event->exec->denied)
-            return preview(tree, node, event, arena); // it goes on as what it was
+            return preview(tree, node, event, true, arena); // it goes on as what it was
         r = apply_exec(tree, node, event, arena);
         break;
     case TIERCEL__EVENT__KIND_EXIT:

@@ -32,6 +32,9 @@ void tree_remind(struct tree *tree, const Tiercel__Event *event, struct arena *a
 // from /proc: the caller stands still. Feed the fork events that are in the ring before asking, or a caller whose parent
 // has ended is known by its control group only.
 int tree_preview(struct tree *tree, Tiercel__Event *event, struct arena *arena);
+// The same without a look at directory and descriptors: where they are absent they stay so, until the caller reads them.
+// An event without credentials is completed as by tree_preview().
+int tree_preview_unlooked(struct tree *tree, Tiercel__Event *event, struct arena *arena);
 
 // From the service's main process (or init) down to this process; lives in the arena.
 size_t tree_chain(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena,

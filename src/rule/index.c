@@ -32,7 +32,9 @@ static struct need need_of(const struct rule_set *set, const struct rule_expr *e
         const struct rule_leaf *leaf = e->leaf;
         bool reported = leaf->kind == RULE_LEAF_TEXT && !negated &&
                         set->matchers[leaf->field]->how[leaf->slot] != RULE_BY_REGEX;
-        return reported ? (struct need){true, 1, leaf->weight} : none;
+        bool late = set->options.field_late &&
+                    set->options.field_late(set->options.context, set->fields[leaf->field]);
+        return reported ? (struct need){true, 1, late ? 0 : leaf->weight} : none;
     }
     if (e->op == RULE_OP_NOT)
         return need_of(set, e->child[0], !negated);

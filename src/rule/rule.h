@@ -37,6 +37,9 @@ struct rule_options {
     bool (*field_known)(void *context, struct str category, struct str service, struct str field,
                         const char **ret_nearest);
     void *context;
+    // Fields that cost more to look up than others to search: a rule is found by them only where nothing else tells it.
+    // NULL: none.
+    bool (*field_late)(void *context, struct str field);
 };
 
 int rule_set_new(const struct rule_options *options, struct rule_set **ret);
