@@ -275,7 +275,12 @@ static void test_tree_orphan_of_a_web_server_after_a_restart(void **state)
     assert_int_equal(tree_flags(w->tree, id_of(w, 71)) & TREE_SERVICE, TREE_SERVICE);
     e = fork_of(w, 71, 72);
     assert_string_equal(exec_of(w, 72, 0, "/usr/sbin/sshd")->process->lineage->role, "web");
-    // What the tree knows better stays.
+    // What the tree knows better stays, and so does a child of the agent that the sensor flags to try a denial.
+    fork_of(w, 1, 85);
+    exec_of(w, 85, 0, "/usr/sbin/tierceld -x sensor");
+    fork_of(w, 85, 86);
+    tree_remind(w->tree, event_of(w, 86), &w->arena);
+    assert_string_equal(exec_of(w, 86, 0, "/usr/bin/true")->process->lineage->role, "agent");
     fork_of(w, 1, 80);
     exec_of(w, 80, 0, "/usr/sbin/mariadbd");
     tree_remind(w->tree, event_of(w, 80), &w->arena);

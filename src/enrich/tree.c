@@ -230,7 +230,10 @@ void tree_remind(struct tree *tree, const Tiercel__Event *event, struct arena *a
     if (!event->process || !event->process->id)
         return;
     struct node *node = acting(tree, event->process, arena);
-    if (!node->group || !role_strong(node->group->role))
+    const char *role = node->group ? node->group->role : NULL;
+    bool own =
+        role && strcmp(role, "agent") == 0; // the sensor flags a child of its own to try a denial
+    if (!own && !role_strong(role))
         lineage_adopt(tree, node);
 }
 
