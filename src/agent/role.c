@@ -171,6 +171,8 @@ int role_main(const char *name)
     }
     ignore_signals();
     int r = collect(&context);
+    if (r == -EPIPE) // the agent ended meanwhile, and said why
+        return 2;
     if (r < 0) {
         fprintf(stderr, "tierceld: role %s is started by the agent itself, not by hand (%s)\n",
                 name, strerror(-r));
