@@ -113,6 +113,11 @@ static bool weak_generic(const struct group *g)
     return same(g->role, "service") || (same(g->role, "container") && !g->runtime);
 }
 
+static bool node_in_container(const struct node *node)
+{
+    return node->cgroup_path && cgroup_container(str_from(node->cgroup_path)).n;
+}
+
 // A program of the table inside a lineage (or a generic service) that gives way to it.
 static bool nested_service(struct tree *tree, struct node *node, const char *own, bool commit)
 {
@@ -123,6 +128,9 @@ static bool nested_service(struct tree *tree, struct node *node, const char *own
         return true;
     }
     if (!node->has_credentials || node->euid != 0)
+        return false;
+    // Root of a container puts any program at any path there: a name earns no trust.
+    if (same(node->group->role, "container") || node_in_container(node))
         return false;
     if (same(own, "agent")) {
         begin_service(tree, node, own, commit);
@@ -157,7 +165,7 @@ static void service_part_executed(struct tree *tree, struct node *node, bool com
     const char *own = own_role(node->program);
     bool main = g->main_pid == node->pid && g->main_start == node->start;
     if (g->runtime && !same(own, "container")) {
-        begin_service(tree, node, own ? own : "container", commit);
+        begin_service(tree, node, role_strong(own) ? own : "container", commit);
         return;
     }
     if (weak_generic(g)) {

@@ -262,6 +262,25 @@ static void test_tree_original_parent_after_reparenting(void **state)
     assert_true(str_eq(str_of(e->exec->previous_image), STR("/tmp/x")));
 }
 
+static void test_tree_container_root_earns_no_trust_by_a_name(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"/usr/sbin/sshd", "/usr/sbin/tierceld", "/usr/sbin/cron"};
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t shim = 200 + 10 * i;
+        fork_of(w, 1, shim);
+        exec_of(w, shim, 0, "/usr/bin/containerd-shim-runc-v2");
+        fork_of(w, shim, shim + 1);
+        Tiercel__Event *e = exec_of(w, shim + 1, 0, names[i]);
+        assert_string_equal(e->process->lineage->role, "container");
+        fork_of(w, shim + 1, shim + 2);
+        exec_of(w, shim + 2, 0, "/bin/sh -c x");
+        e = exec_of(w, shim + 2, 0, names[(i + 1) % 3]);
+        assert_string_equal(e->process->lineage->role, "container");
+        assert_int_equal(tree_flags(w->tree, id_of(w, shim + 2)) & TREE_AGENT, 0);
+    }
+}
+
 static void test_tree_orphan_of_a_web_server_after_a_restart(void **state)
 {
     struct world *w = *state;
@@ -515,6 +534,7 @@ int main(void)
         T(test_tree_container),
         T(test_tree_original_parent_after_reparenting),
         T(test_tree_orphan_of_a_web_server_after_a_restart),
+        T(test_tree_container_root_earns_no_trust_by_a_name),
         T(test_tree_pid_used_again),
         T(test_tree_preview_equals_the_exec_that_follows),
         T(test_tree_preview_unlooked_leaves_what_is_looked_at_later),
