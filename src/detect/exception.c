@@ -235,7 +235,9 @@ int exception_append(const Tiercel__Detection *detection, struct str id, uint64_
         detection->n_events ? detection->events[detection->n_events - 1] : NULL;
     const Tiercel__Process *p = event ? event->process : NULL;
     if (!p || !p->n_argv || !detection->rule_id || !detection->rule_id[0])
-        return error_set(e, -EINVAL, "the detection has no rule id or no command line");
+        return error_set(e, -EINVAL,
+                         "no exception can be made: the rule has no id (give it one), or the "
+                         "detection no command line");
     if (p->argv_cut)
         return error_set(e, -EINVAL, "the command line was too long to be recorded whole");
     if (!id.n || !who.n || !reason.n)
