@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 #define LOOK_EVERY_MS 1000
-#define BUSY_MS 10 // between looks at the rings while something happens
-#define IDLE_MS 50
+#define BUSY_MS                                                                                    \
+    20 // between looks at the rings while something happens; what must be judged at once wakes us
+#define IDLE_MS 100
 
 static const char SELF_TEST_FILE[] = "/bin/true";
 
