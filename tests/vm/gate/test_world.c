@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What needs a machine of its own: whole file systems marked, other namespaces, FUSE, a pipe core_pattern, 1,000 hogs.
-#include "tests/kernel/gate_rig.h"
 #include "tests/kernel/fuse_sleeper.h"
+#include "tests/kernel/gate_rig.h"
 #include <sys/utsname.h>
 
 #define PAYLOAD "./payload"
