@@ -56,7 +56,7 @@ void rule_memo_keep(struct rule_memo *memo, struct str text, const uint64_t *bit
     t->used = true;
     t->hash = hash;
     t->n = (uint32_t)text.n;
-    if (text.n)
+    if (text.p)
         memcpy(t->bytes, text.p, text.n);
     memcpy(memo->bits + hash % SLOTS * memo->words, bits, memo->words * sizeof *bits);
 }

@@ -464,32 +464,40 @@ static inline uint64_t rig_count(const struct rig *r, enum gate_counter c)
     return gate_table_count(r->table, c);
 }
 
-// Threads of any process in uninterruptible sleep, two seconds long: what a gate that hangs leaves behind.
+static inline bool rig_sleeps_deeply(int pid)
+{
+    char name[32], text[512], *state;
+    snprintf(name, sizeof name, "/proc/%d/stat", pid);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    return n > 0 && (text[n] = 0, state = strrchr(text, ')')) && state[2] == 'D';
+}
+
+// Processes in uninterruptible sleep in every look for two seconds: what a gate that hangs leaves behind. Who waits for a
+// disk now and then is not stuck.
 static inline unsigned rig_stuck(void)
 {
-    unsigned stuck = 0;
-    for (int tries = 0; tries < 20; tries++) {
-        DIR *d = opendir("/proc");
-        struct dirent *x;
-        stuck = 0;
-        while (d && (x = readdir(d))) {
-            char name[300], text[512], *state;
-            snprintf(name, sizeof name, "/proc/%s/stat", x->d_name);
-            int fd =
-                x->d_name[0] >= '1' && x->d_name[0] <= '9' ? open(name, O_RDONLY | O_CLOEXEC) : -1;
-            ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-            if (fd >= 0)
-                close(fd);
-            if (n > 0 && (text[n] = 0, state = strrchr(text, ')')) && state[2] == 'D')
-                stuck++;
-        }
-        if (d)
-            closedir(d);
-        if (!stuck)
-            return 0;
+    enum { LOOKED_AT = 256 };
+    int pids[LOOKED_AT];
+    unsigned n = 0;
+    struct dirent *x;
+    DIR *d = opendir("/proc");
+    while (d && (x = readdir(d)) && n < LOOKED_AT)
+        if (x->d_name[0] >= '1' && x->d_name[0] <= '9' && rig_sleeps_deeply(atoi(x->d_name)))
+            pids[n++] = atoi(x->d_name);
+    if (d)
+        closedir(d);
+    for (int tries = 0; n && tries < 20; tries++) {
         rig_sleep(100);
+        unsigned left = 0;
+        for (unsigned i = 0; i < n; i++)
+            if (rig_sleeps_deeply(pids[i]))
+                pids[left++] = pids[i];
+        n = left;
     }
-    return stuck;
+    return n;
 }
 
 // main() of every test program begins with this: a copy of it is the program that the tests try to run.
