@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A question of the gate becomes the event it would be, is judged by the same rules as any event, and is answered.
 #include "agent/engine_private.h"
+#include "agent/thrift.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -211,27 +212,6 @@ bool engine_may_kill_lineage(const Tiercel__Event *event)
     return l && l->role && (strcmp(l->role, "web") == 0 || strcmp(l->role, "database") == 0);
 }
 
-static size_t argv_bytes(const Tiercel__Process *p)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->n_argv; i++)
-        n += p->argv[i].len + 1;
-    return n;
-}
-
-// It was judged in full; what is recorded is as long as what the kernel's records hold.
-static void cut_argv(Tiercel__Process *p)
-{
-    size_t n = 0, room = RECORDED_ARGV;
-    while (n < p->n_argv && p->argv[n].len < room)
-        room -= p->argv[n++].len + 1;
-    if (n == p->n_argv)
-        return;
-    p->argv[n++].len = room;
-    p->n_argv = n;
-    p->has_argv_cut = p->argv_cut = 1;
-}
-
 // A deny that comes after the deadline is a kill of what runs already (engine_late).
 static void record_verdict(struct engine *e, uint64_t detection, const struct rule *rule,
                            const Tiercel__Event *event, const struct gate_question *q)
@@ -259,7 +239,8 @@ static Tiercel__Event *record_denied(struct engine *e, Tiercel__Event *event)
 {
     event->exec->has_denied = 1;
     event->exec->denied = 1;
-    cut_argv(event->process);
+    // Judged in full; recorded as long as what the kernel's records hold.
+    thrift_cut_argv(event->process, RECORDED_ARGV);
     Tiercel__Event *kept = batch_copy(e, event);
     if (kept)
         batch_event(e, kept);
@@ -289,7 +270,7 @@ static bool too_long(const Tiercel__Event *event)
 {
     const Tiercel__Lineage *l = event->process->lineage;
     return engine_may_kill_lineage(event) && l->depth > 0 &&
-           argv_bytes(event->process) > SERVICE_ARGV_MAX;
+           thrift_argv_bytes(event->process) > SERVICE_ARGV_MAX;
 }
 
 static void deny_long(struct engine *e, Tiercel__Event *event, const struct gate_question *q)

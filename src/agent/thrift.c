@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/thrift.h"
 
-static size_t argv_bytes(const Tiercel__Process *p)
+size_t thrift_argv_bytes(const Tiercel__Process *p)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->n_argv; i++)
@@ -9,27 +9,28 @@ static size_t argv_bytes(const Tiercel__Process *p)
     return n;
 }
 
-static void cut(Tiercel__Process *p)
+void thrift_cut_argv(Tiercel__Process *p, size_t room)
 {
-    size_t n = 0, room = THRIFT_FREE;
+    size_t n = 0;
     while (n < p->n_argv && p->argv[n].len < room)
         room -= p->argv[n++].len + 1;
-    if (n < p->n_argv)
-        p->argv[n++].len = room;
+    if (n == p->n_argv)
+        return;
+    p->argv[n++].len = room;
     p->n_argv = n;
     p->has_argv_cut = p->argv_cut = 1;
 }
 
 static size_t process(struct thrift *t, Tiercel__Process *p)
 {
-    size_t bytes = p ? argv_bytes(p) : 0;
+    size_t bytes = p ? thrift_argv_bytes(p) : 0;
     if (bytes <= THRIFT_FREE)
         return 0;
     if (t->spent + (bytes - THRIFT_FREE) <= THRIFT_BURST) {
         t->spent += bytes - THRIFT_FREE;
         return 0;
     }
-    cut(p);
+    thrift_cut_argv(p, THRIFT_FREE);
     return 1;
 }
 

@@ -18,3 +18,8 @@ struct thrift {
 
 // Cuts what is over the budget, in place. Returns the number of command lines that were cut.
 size_t thrift_batch(struct thrift *t, Tiercel__Batch *batch, uint64_t now_ns);
+
+// Of the command line, each string with its NUL.
+size_t thrift_argv_bytes(const Tiercel__Process *p);
+// Keeps the first `room` bytes of it, in place, marked as cut; what fits stays as it is.
+void thrift_cut_argv(Tiercel__Process *p, size_t room);
