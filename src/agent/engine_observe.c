@@ -96,8 +96,16 @@ static bool judged_in_full(const struct decoded *d)
            d->event->process->argv_cut;
 }
 
+static bool is_ours(const Tiercel__Event *event)
+{
+    const Tiercel__Lineage *l = event->process ? event->process->lineage : NULL;
+    return l && l->role && strcmp(l->role, "agent") == 0;
+}
+
 static void judge_observed(struct engine *e, const struct decoded *d)
 {
+    if (d->kind == RECORD_CONNECT && is_ours(d->event))
+        return; // the sensor tries a denial when it starts; the agent connects to nothing else
     struct arena *arena = &e->open->arena;
     struct detect_result result = {0};
     if (detect_event(e->detect, e->worker, d->event, true, arena, &result) < 0) {
@@ -120,9 +128,7 @@ static void judge_observed(struct engine *e, const struct decoded *d)
         if (!again)
             record_verdict(e, d, result.rules[i], &result.exception, id, kill, lineage);
     }
-    const Tiercel__Process *p = d->event->process;
-    bool ours = p && p->lineage && p->lineage->role && strcmp(p->lineage->role, "agent") == 0;
-    if (stopped && result.n == 0 && !ours) // the sensor tries a denial when it starts
+    if (stopped && result.n == 0 && !is_ours(d->event)) // the sensor tries a denial when it starts
         record_verdict(e, d, NULL, NULL, own_detection(e, d), false, false);
 }
 
