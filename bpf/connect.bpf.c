@@ -90,9 +90,9 @@ static __always_inline void report(struct bpf_sock_addr *ctx, const u32 ip[4], u
         COUNT(denied);
         if (bpf_ringbuf_output(&structural, &r, sizeof r,
                                wakeup(&structural, RING_STRUCTURAL_BYTES, sizeof r, false)))
-            COUNT(lost[COUNT_CONNECT]);
+            COUNT(lost[COUNT_DENIED]);
         else
-            COUNT(sent[COUNT_CONNECT]);
+            COUNT(sent[COUNT_DENIED]);
         return;
     }
     if (bpf_ringbuf_output(&bulk, &r, sizeof r, wakeup(&bulk, RING_BULK_BYTES, sizeof r, false)))

@@ -4,65 +4,9 @@
 // To add something of variable length: a number in enum record_part_number, a line in exec.bpf.h, one in
 // src/sensor/decode.c. Host byte order throughout; times are CLOCK_BOOTTIME nanoseconds.
 #pragma once
-#include <linux/types.h>
-
-#define RING_STRUCTURAL_BYTES (2u << 20) // exec, fork, exit, denials: never throttled
-#define RING_BULK_BYTES (1u << 20)       // connections
-
-#define RECORD_ARGV_BYTES 32768u       // recorded of argv; what is longer is cut and marked
-#define RECORD_ENVIRONMENT_BYTES 4096u // of the listed variables, together
-#define RECORD_PATH_BYTES 4096u
-#define RECORD_PATH_COMPONENTS 256u
-#define RECORD_CGROUP_BYTES 1024u
-#define RECORD_ENVIRONMENT_STRINGS 65536u // looked at; more is marked as cut
-#define RECORD_BYTES 65536u               // no record is longer
-
-enum record_kind { RECORD_EXEC = 1, RECORD_FORK = 2, RECORD_EXIT = 3, RECORD_CONNECT = 4 };
-
-// Numbers of parts. A path is its components from the file up to the task's root, each NUL-terminated, not reversed
-// (the kernel walks it in this order); no component is the root itself.
-enum record_part_number {
-    PART_ARGV = 1,        // strings, each NUL-terminated
-    PART_ENVIRONMENT = 2, // listed variables, NAME=value, each NUL-terminated
-    PART_PATH = 3,        // of the file that runs
-    PART_DIRECTORY = 4,   // current directory
-    PART_FILENAME = 5,    // as the caller named it; of the script where there is one
-    PART_INTERPRETER = 6, // bprm->interp, only where it is not the file name (`#!`, binfmt_misc)
-    PART_CGROUP = 7,      // components, leaf first
-    PART_LAST = PART_CGROUP,
-};
-
-enum {            // of a part
-    PART_CUT = 1, // longer than what is here
-    PART_UNREACHABLE =
-        2, // a path that does not lead to the task's root (lazily unmounted, or above a chroot)
-    PART_UNREAD = 4, // a page could not be read
-};
-
-struct record_part {
-    __u16 number;
-    __u16 flags;
-    __u32 bytes; // without the padding
-};
-
-struct record {
-    __u32 bytes; // all of it, parts and padding included
-    __u16 kind;
-    __u16 parts;
-    __u64 time;
-    __u32 pid; // thread group, initial pid namespace
-    __u32 tid;
-    __u64 start; // of the thread group leader
-};
-
-struct record_file {
-    __u64 inode, size;
-    __u64 changed_sec; // ctime, wall clock
-    __u32 changed_nsec;
-    __u32 device; // the kernel's s_dev: major << 20 | minor
-    __u32 mode, owner, links;
-    __u32 magic; // of its file system
-};
+#include "record_file.h"
+#include "record_net.h"
+#include "record_security.h"
 
 enum {                      // struct record_exec.flags
     EXEC_MEMORY_ONLY = 1,   // memfd or another file on the kernel's own tmpfs mount
@@ -123,22 +67,6 @@ struct record_exit { // once per thread group, when its last thread goes
     __u32 reserved;
 };
 
-enum {
-    CONNECT_DENIED = 1,
-    CONNECT_INET6 = 2,
-    CONNECT_SEND = 4 /* sendmsg of an unconnected socket */,
-    CONNECT_CONTAINED = 8 /* denied because its lineage is contained */
-};
-
-struct record_connect {
-    struct record r;
-    __u32 flags;
-    __u16 protocol, source_port, destination_port, reserved; // ports in host order
-    __u32 rule;                       // of the denying prefix, as it was given
-    __u8 source[16], destination[16]; // IPv4: the first 4 bytes, network order
-    char name[16];
-};
-
 // ---- map values
 
 // What the gate has judged, key: tid of the thread inside execve (initial pid namespace). Written before the answer,
@@ -193,28 +121,38 @@ struct environment_name { // "NAME=" as words with masks
 };
 
 // One row per CPU, in a map that can be mapped read-only. Only ever counts up.
-enum counter_class { COUNT_EXEC, COUNT_FORK, COUNT_EXIT, COUNT_CONNECT, COUNT_CLASSES };
+enum counter_class {
+    COUNT_EXEC,
+    COUNT_FORK,
+    COUNT_EXIT,
+    COUNT_SECURITY, // credentials, access, module, bpf, mount, namespaces, signal
+    COUNT_DENIED,   // whatever was refused: file, connect
+    COUNT_STRUCTURAL_CLASSES,
+    COUNT_CONNECT = COUNT_STRUCTURAL_CLASSES, // bulk from here
+    COUNT_FILE,
+    COUNT_SOCKET,
+    COUNT_FLOW,
+    COUNT_DNS,
+    COUNT_CLASSES
+};
 struct counters {
     __u64 sent[COUNT_CLASSES];
-    __u64 lost[COUNT_CLASSES]; // the ring was full
+    __u64 lost[COUNT_CLASSES];      // the ring was full
+    __u64 throttled[COUNT_CLASSES]; // one process or cgroup sent too many; bulk only
     __u64 killed_differs, killed_unread, killed_environment, killed_unguarded;
     __u64 environment_differs; // without a listed variable: only counted
     __u64 unjudged, unguarded, kill_failed;
     __u64 flags_full; // a child's flags found no room
     __u64 denied;     // connections
-    __u64 reserved[6];
+    __u64 reserved[8];
 };
 
-_Static_assert(sizeof(struct record_part) == 8, "part");
-_Static_assert(sizeof(struct record) == 32, "record");
-_Static_assert(sizeof(struct record_file) == 48, "file");
 _Static_assert(sizeof(struct record_exec) == 200, "exec");
 _Static_assert(sizeof(struct record_fork) == 48, "fork");
 _Static_assert(sizeof(struct record_exit) == 40, "exit");
-_Static_assert(sizeof(struct record_connect) == 96, "connect");
 _Static_assert(sizeof(struct judged) == 48, "judged");
 _Static_assert(sizeof(struct exec_config) == 112, "config");
-_Static_assert(sizeof(struct counters) == 192, "one row, three cache lines");
+_Static_assert(sizeof(struct counters) % 64 == 0, "rows of whole cache lines");
 _Static_assert(RECORD_ARGV_BYTES + RECORD_ENVIRONMENT_BYTES + 4 * RECORD_PATH_BYTES +
                        RECORD_CGROUP_BYTES + 1024 <
                    RECORD_BYTES,

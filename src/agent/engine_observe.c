@@ -217,13 +217,23 @@ void observe_counters(struct engine *e)
     if (!e->counters)
         return;
     struct counters now = probe_counters_sum(e->counters), *was = &e->seen;
-    uint64_t structural = 0, bulk = now.lost[COUNT_CONNECT] - was->lost[COUNT_CONNECT];
-    for (int i = COUNT_EXEC; i <= COUNT_EXIT; i++)
+    static const char *const bulk_names[COUNT_CLASSES] = {[COUNT_CONNECT] = "connect",
+                                                          [COUNT_FILE] = "file",
+                                                          [COUNT_SOCKET] = "socket",
+                                                          [COUNT_FLOW] = "flow",
+                                                          [COUNT_DNS] = "dns"};
+    uint64_t structural = 0, bulk = 0;
+    for (int i = 0; i < COUNT_STRUCTURAL_CLASSES; i++)
         structural += now.lost[i] - was->lost[i];
     pthread_mutex_lock(&e->lock);
     uint64_t to = e->env.now_ns(&e->env), from = e->looked_ns;
     batch_loss(e, "structural", structural, from, to, "the kernel's ring was full");
-    batch_loss(e, "bulk", bulk, from, to, "the kernel's ring was full");
+    for (int i = COUNT_STRUCTURAL_CLASSES; i < COUNT_CLASSES; i++) {
+        uint64_t full = now.lost[i] - was->lost[i], over = now.throttled[i] - was->throttled[i];
+        batch_loss(e, bulk_names[i], full, from, to, "the kernel's ring was full");
+        batch_loss(e, bulk_names[i], over, from, to, "one process or control group sent too many");
+        bulk += full + over;
+    }
     batch_loss(e, "table", now.flags_full - was->flags_full, from, to,
                "no room for the flags of new processes");
     batch_loss(e, "repeated", e->repeated, from, to,

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detect/record.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-
-static const char *const categories[RECORD_CATEGORIES] = {
-    "process_creation", "process_termination", "network_connection", "dns_query",
-    "file_event",       "file_access",         "file_change",        "file_delete"};
 
 bool record_is_late(const struct field *field)
 {
@@ -17,9 +14,12 @@ bool record_is_late(const struct field *field)
 int record_fields_init(struct record_fields table[RECORD_CATEGORIES], struct rule_set *set)
 {
     size_t n = rule_set_fields(set);
+    assert(!event_category_at(RECORD_CATEGORIES));
     for (size_t i = 0; i < RECORD_CATEGORIES; i++) {
         struct record_fields *t = &table[i];
-        t->category = categories[i];
+        t->category = event_category_at(i);
+        if (!t->category)
+            return -ENOTSUP;
         t->fields = calloc(n ? n : 1, sizeof(struct field *));
         t->late = calloc(n ? n : 1, sizeof *t->late);
         if (!t->fields || !t->late)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#define LEAVES_MAX 256
+#define LEAVES_MAX 512
 #define NEAREST_NAME_MAX 64 // longer names are not compared
 
 static const struct {
@@ -38,6 +38,15 @@ static const struct {
     {"file_change", FILE_CHANGE, TIERCEL__EVENT__KIND_FILE, TIERCEL__FILE_CHANGE__ACTION__MODE},
     {"file_delete", FILE_DELETE, TIERCEL__EVENT__KIND_FILE, TIERCEL__FILE_CHANGE__ACTION__DELETE},
     {"dns_query", DNS, TIERCEL__EVENT__KIND_DNS, 0},
+    {"network_socket", SOCKETS, TIERCEL__EVENT__KIND_SOCKET, 0},
+    {"network_flow", FLOW, TIERCEL__EVENT__KIND_FLOW, 0},
+    {"credential_change", CREDENTIALS, TIERCEL__EVENT__KIND_CREDENTIALS, 0},
+    {"process_access", ACCESS, TIERCEL__EVENT__KIND_ACCESS, 0},
+    {"driver_load", MODULE, TIERCEL__EVENT__KIND_MODULE, 0},
+    {"bpf_load", BPF, TIERCEL__EVENT__KIND_BPF, 0},
+    {"mount", MOUNT, TIERCEL__EVENT__KIND_MOUNT, 0},
+    {"namespace_change", NAMESPACE, TIERCEL__EVENT__KIND_NAMESPACES, 0},
+    {"signal", SIGNAL, TIERCEL__EVENT__KIND_SIGNAL, 0},
 };
 #define N_CATEGORIES (sizeof categories / sizeof *categories)
 
@@ -79,7 +88,8 @@ static void add_leaves(const ProtobufCMessageDescriptor *type, const char *above
         int n = snprintf(f.path, sizeof f.path, "%s%s%s", above, *above ? "." : "", d->name);
         assert(n > 0 && (size_t)n < sizeof f.path && n_fields < N_LINES + LEAVES_MAX);
         if (d->type == PROTOBUF_C_TYPE_MESSAGE) {
-            assert(d->label != PROTOBUF_C_LABEL_REPEATED);
+            if (d->label == PROTOBUF_C_LABEL_REPEATED)
+                continue; // has no single value
             add_leaves(d->descriptor, f.path);
             continue;
         }
@@ -107,33 +117,29 @@ static void build(void)
 
 // ---- categories
 
+const char *event_category_at(size_t i)
+{
+    return i < N_CATEGORIES ? categories[i].name : NULL;
+}
+
 const char *event_category(const Tiercel__Event *event)
 {
-    switch (event->kind_case) {
-    case TIERCEL__EVENT__KIND_EXEC:
-        return "process_creation";
-    case TIERCEL__EVENT__KIND_EXIT:
-        return "process_termination";
-    case TIERCEL__EVENT__KIND_CONNECT:
-        return "network_connection";
-    case TIERCEL__EVENT__KIND_DNS:
-        return "dns_query";
-    case TIERCEL__EVENT__KIND_FILE:
-        break;
-    default:
-        return NULL;
-    }
-    switch (event->file->action) {
-    case TIERCEL__FILE_CHANGE__ACTION__READ:
-        return "file_access";
-    case TIERCEL__FILE_CHANGE__ACTION__DELETE:
-        return "file_delete";
-    case TIERCEL__FILE_CHANGE__ACTION__MODE:
-    case TIERCEL__FILE_CHANGE__ACTION__ATTRIBUTE:
-        return "file_change";
-    default:
-        return "file_event";
-    }
+    if (event->kind_case == TIERCEL__EVENT__KIND_FILE)
+        switch (event->file->action) {
+        case TIERCEL__FILE_CHANGE__ACTION__READ:
+            return "file_access";
+        case TIERCEL__FILE_CHANGE__ACTION__DELETE:
+            return "file_delete";
+        case TIERCEL__FILE_CHANGE__ACTION__MODE:
+        case TIERCEL__FILE_CHANGE__ACTION__ATTRIBUTE:
+            return "file_change";
+        default:
+            return "file_event";
+        }
+    for (size_t i = 0; i < N_CATEGORIES; i++)
+        if (categories[i].kind == event->kind_case)
+            return categories[i].name;
+    return NULL;
 }
 
 Tiercel__Event *event_new(const char *category, struct arena *arena)

@@ -29,6 +29,7 @@ enum field_privacy {
 // Log source of an event in Sigma's words ("process_creation", "network_connection", ...); NULL where it has none.
 // What puts something under a name (create, write, rename) is a file_event, for a rule about a path must see a rename.
 const char *event_category(const Tiercel__Event *event);
+const char *event_category_at(size_t i); // every category there is, from 0; NULL after the last
 // An empty event of that category, in the arena; NULL when there is no such category, or no memory.
 Tiercel__Event *event_new(const char *category, struct arena *arena);
 

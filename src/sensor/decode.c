@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sensor/decode.h"
+#include "sensor/decode_private.h"
 
 #include <errno.h>
 #include <time.h>
-
-#define NANOSECONDS 1000000000ull
-
-struct decoder {
-    struct arena *arena;
-    const struct decode_clock *clock;
-    const struct record_exec *exec;
-    struct decoded *out;
-    bool refused; // the arena said no
-};
 
 struct decode_clock decode_clock_now(void)
 {
@@ -20,22 +10,11 @@ struct decode_clock decode_clock_now(void)
 
     clock_gettime(CLOCK_BOOTTIME, &boot);
     clock_gettime(CLOCK_REALTIME, &wall);
-    return (struct decode_clock){(uint64_t)(wall.tv_sec - boot.tv_sec) * NANOSECONDS +
+    return (struct decode_clock){(uint64_t)(wall.tv_sec - boot.tv_sec) * DECODE_NANOSECONDS +
                                  (uint64_t)(wall.tv_nsec - boot.tv_nsec)};
 }
 
-// A message of the schema in the arena. On refusal it is a static one that nobody keeps: the event is given up.
-#define MESSAGE(d, variable, type)                                                                 \
-    do {                                                                                           \
-        (variable) = arena_alloc((d)->arena, sizeof *(variable));                                  \
-        if (!(variable)) {                                                                         \
-            (d)->refused = true;                                                                   \
-            return;                                                                                \
-        }                                                                                          \
-        type##__init(variable);                                                                    \
-    } while (0)
-
-static ProtobufCBinaryData bytes_of(struct decoder *d, struct str s)
+ProtobufCBinaryData decode_bytes(struct decoder *d, struct str s)
 {
     struct str copy = arena_str(d->arena, s);
 
@@ -44,7 +23,7 @@ static ProtobufCBinaryData bytes_of(struct decoder *d, struct str s)
     return (ProtobufCBinaryData){copy.p ? copy.n : 0, (uint8_t *)copy.p};
 }
 
-static Tiercel__ProcessId *process_id(struct decoder *d, uint32_t pid, uint64_t start)
+Tiercel__ProcessId *decode_process_id(struct decoder *d, uint32_t pid, uint64_t start)
 {
     Tiercel__ProcessId *id = arena_alloc(d->arena, sizeof *id);
 
@@ -58,8 +37,7 @@ static Tiercel__ProcessId *process_id(struct decoder *d, uint32_t pid, uint64_t 
     return id;
 }
 
-// Strings that are each ended by a NUL; what follows the last NUL is one more (a cut part has no last NUL).
-static ProtobufCBinaryData *strings(struct decoder *d, struct str s, size_t *ret_n)
+ProtobufCBinaryData *decode_strings(struct decoder *d, struct str s, size_t *ret_n)
 {
     ProtobufCBinaryData *list;
     struct str all, piece;
@@ -87,16 +65,15 @@ static ProtobufCBinaryData *strings(struct decoder *d, struct str s, size_t *ret
     return list;
 }
 
-// Names from the leaf upwards, each with its NUL, become "/root/.../leaf".
-static ProtobufCBinaryData path_of(struct decoder *d, struct str names, bool absolute)
+ProtobufCBinaryData decode_path(struct decoder *d, struct str names, bool absolute)
 {
     size_t at, n = names.n;
     char *out;
 
     if (!n)
-        return bytes_of(d, absolute ? STR("/") : STR_NONE);
+        return decode_bytes(d, absolute ? STR("/") : STR_NONE);
     if (!absolute)
-        return bytes_of(d, (struct str){names.p, strnlen(names.p, n)});
+        return decode_bytes(d, (struct str){names.p, strnlen(names.p, n)});
     if (names.p[n - 1])
         n++; // damaged, but every name needs its slash
     out = arena_alloc(d->arena, n + 1);
@@ -118,29 +95,34 @@ static ProtobufCBinaryData path_of(struct decoder *d, struct str names, bool abs
     return (ProtobufCBinaryData){n, (uint8_t *)out};
 }
 
-static void decode_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s)
+static const struct record_exec *exec_of(const struct decoder *d)
+{
+    return (const struct record_exec *)d->record;
+}
+
+static void exec_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s)
 {
     Tiercel__Process *p = d->out->event->process;
 
     switch (number) {
     case PART_ARGV:
-        p->argv = strings(d, s, &p->n_argv);
+        p->argv = decode_strings(d, s, &p->n_argv);
         p->has_argv_cut = true;
         p->argv_cut = (part_flags & (PART_CUT | PART_UNREAD)) != 0;
         break;
     case PART_ENVIRONMENT:
-        p->environment = strings(d, s, &p->n_environment);
+        p->environment = decode_strings(d, s, &p->n_environment);
         d->out->environment_cut = (part_flags & (PART_CUT | PART_UNREAD)) != 0;
         break;
     case PART_PATH:
         p->image->has_path = true;
-        p->image->path = path_of(d, s, !(d->exec->flags & EXEC_MEMORY_ONLY));
+        p->image->path = decode_path(d, s, !(exec_of(d)->flags & EXEC_MEMORY_ONLY));
         if (part_flags & (PART_CUT | PART_UNREACHABLE))
             p->image->has_path_cut = p->image->path_cut = true;
         break;
     case PART_DIRECTORY:
         p->has_directory = true;
-        p->directory = path_of(d, s, true);
+        p->directory = decode_path(d, s, true);
         break;
     case PART_FILENAME:
         d->out->filename = arena_str(d->arena, (struct str){s.p, strnlen(s.p, s.n)});
@@ -150,12 +132,14 @@ static void decode_part(struct decoder *d, unsigned number, unsigned part_flags,
         break;
     case PART_CGROUP:
         p->has_cgroup_path = true;
-        p->cgroup_path = path_of(d, s, true);
+        p->cgroup_path = decode_path(d, s, true);
         break;
     }
 }
 
-static int decode_parts(struct decoder *d, struct str rest, unsigned count)
+typedef void decode_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);
+
+static int decode_parts(struct decoder *d, struct str rest, unsigned count, decode_part *take)
 {
     unsigned seen = 0;
 
@@ -172,7 +156,7 @@ static int decode_parts(struct decoder *d, struct str rest, unsigned count)
         if (padded > rest.n || !part.number || part.number > PART_LAST || seen & 1u << part.number)
             return -EBADMSG;
         seen |= 1u << part.number;
-        decode_part(d, part.number, part.flags, (struct str){rest.p, part.bytes});
+        take(d, part.number, part.flags, (struct str){rest.p, part.bytes});
         rest.p += padded;
         rest.n -= padded;
     }
@@ -180,18 +164,18 @@ static int decode_parts(struct decoder *d, struct str rest, unsigned count)
 }
 
 // The script's path: as the caller named it, made absolute by its current directory.
-static void set_script(struct decoder *d)
+static void exec_end(struct decoder *d)
 {
     Tiercel__Process *p = d->out->event->process;
     struct str name = d->out->filename;
     char *path;
     size_t n;
 
-    if (!(d->exec->flags & EXEC_SCRIPT) || !name.n)
+    if (!(exec_of(d)->flags & EXEC_SCRIPT) || !name.n)
         return;
     p->has_script = true;
     if (name.p[0] == '/' || !p->has_directory) {
-        p->script = bytes_of(d, name);
+        p->script = decode_bytes(d, name);
         return;
     }
     while (str_starts(name, STR("./")))
@@ -209,12 +193,8 @@ static void set_script(struct decoder *d)
     p->script = (ProtobufCBinaryData){n + 1 + name.n, (uint8_t *)path};
 }
 
-#define SET(message, field, value) ((message)->has_##field = true, (message)->field = (value))
-
-static void set_file(struct decoder *d, Tiercel__File *f)
+void decode_file_facts(const struct record_file *r, Tiercel__File *f)
 {
-    const struct record_file *r = &d->exec->file;
-
     SET(f, device,
         (uint64_t)(r->device >> 20) << 8 | (r->device & 0xff) |
             (uint64_t)(r->device & 0xfff00) << 12);
@@ -222,14 +202,12 @@ static void set_file(struct decoder *d, Tiercel__File *f)
     SET(f, size, r->size);
     SET(f, mode, r->mode);
     SET(f, owner, r->owner);
-    SET(f, changed, r->changed_sec * NANOSECONDS + r->changed_nsec);
-    SET(f, memory_only, (d->exec->flags & EXEC_MEMORY_ONLY) != 0);
-    SET(f, deleted, (d->exec->flags & EXEC_DELETED) != 0);
+    SET(f, changed, r->changed_sec * DECODE_NANOSECONDS + r->changed_nsec);
 }
 
 static void set_credentials(struct decoder *d, Tiercel__Process *p)
 {
-    const struct record_exec *x = d->exec;
+    const struct record_exec *x = exec_of(d);
 
     MESSAGE(d, p->credentials, tiercel__credentials);
     SET(p->credentials, uid, x->uid);
@@ -252,15 +230,17 @@ static void set_credentials(struct decoder *d, Tiercel__Process *p)
 
 static void set_exec(struct decoder *d, Tiercel__Event *event)
 {
-    const struct record_exec *x = d->exec;
+    const struct record_exec *x = exec_of(d);
     Tiercel__Process *p = event->process;
-    uint64_t changed = x->file.changed_sec * NANOSECONDS + x->file.changed_nsec;
+    uint64_t changed = x->file.changed_sec * DECODE_NANOSECONDS + x->file.changed_nsec;
 
-    p->parent = process_id(d, x->parent_pid, x->parent_start);
+    p->parent = decode_process_id(d, x->parent_pid, x->parent_start);
     MESSAGE(d, p->image, tiercel__file);
-    set_file(d, p->image);
+    decode_file_facts(&x->file, p->image);
+    SET(p->image, memory_only, (x->flags & EXEC_MEMORY_ONLY) != 0);
+    SET(p->image, deleted, (x->flags & EXEC_DELETED) != 0);
     set_credentials(d, p);
-    SET(p, name, bytes_of(d, (struct str){x->name, strnlen(x->name, sizeof x->name)}));
+    SET(p, name, decode_bytes(d, (struct str){x->name, strnlen(x->name, sizeof x->name)}));
     p->descriptors = arena_array(d->arena, Tiercel__DescriptorKind, 3);
     if (!p->descriptors) {
         d->refused = true;
@@ -273,46 +253,31 @@ static void set_exec(struct decoder *d, Tiercel__Event *event)
                                                                        : RECORD_OTHER);
     MESSAGE(d, event->exec, tiercel__exec);
     event->kind_case = TIERCEL__EVENT__KIND_EXEC;
+    d->out->flags = x->flags;
+    d->out->lineage_flags = x->lineage_flags;
     SET(event->exec, judged, (x->flags & EXEC_JUDGED) != 0);
     SET(event->exec, hash_differs, (x->flags & (EXEC_HASH_DIFFERS | EXEC_HASH_UNREAD)) != 0);
     SET(event->exec, unguarded, (x->flags & EXEC_UNGUARDED) != 0);
     if (x->flags & EXEC_OTHER_THREAD)
-        event->exec->replaced_thread = process_id(d, x->caller_tid, x->r.start);
+        event->exec->replaced_thread = decode_process_id(d, x->caller_tid, x->r.start);
     if (event->time >= changed)
         SET(event->exec, file_age, event->time - changed);
 }
 
-static void set_connect(struct decoder *d, Tiercel__Event *event, const struct record_connect *c)
+static void set_fork(struct decoder *d, Tiercel__Event *event)
 {
-    size_t length = c->flags & CONNECT_INET6 ? 16 : 4;
-    static const uint8_t unknown[16];
+    const struct record_fork *f = (const struct record_fork *)d->record;
 
-    SET(event->process, name, bytes_of(d, (struct str){c->name, strnlen(c->name, sizeof c->name)}));
-    MESSAGE(d, event->connect, tiercel__connect);
-    event->kind_case = TIERCEL__EVENT__KIND_CONNECT;
-    SET(event->connect, protocol, c->protocol);
-    SET(event->connect, denied, (c->flags & CONNECT_DENIED) != 0);
-    SET(event->connect, initiated, true);
-    MESSAGE(d, event->connect->destination, tiercel__address);
-    SET(event->connect->destination, ip,
-        bytes_of(d, (struct str){(const char *)c->destination, length}));
-    SET(event->connect->destination, port, c->destination_port);
-    if (!c->source_port && !memcmp(c->source, unknown, length))
-        return; // the kernel chooses it after we were asked
-    MESSAGE(d, event->connect->source, tiercel__address);
-    SET(event->connect->source, ip, bytes_of(d, (struct str){(const char *)c->source, length}));
-    SET(event->connect->source, port, c->source_port);
-}
-
-static void set_fork(struct decoder *d, Tiercel__Event *event, const struct record_fork *f)
-{
     MESSAGE(d, event->fork, tiercel__fork);
     event->kind_case = TIERCEL__EVENT__KIND_FORK;
-    event->fork->child = process_id(d, f->child_pid, f->child_start);
+    d->out->lineage_flags = f->lineage_flags;
+    event->fork->child = decode_process_id(d, f->child_pid, f->child_start);
 }
 
-static void set_exit(struct decoder *d, Tiercel__Event *event, const struct record_exit *x)
+static void set_exit(struct decoder *d, Tiercel__Event *event)
 {
+    const struct record_exit *x = (const struct record_exit *)d->record;
+
     MESSAGE(d, event->exit, tiercel__exit);
     event->kind_case = TIERCEL__EVENT__KIND_EXIT;
     SET(event->exit, code, x->status >> 8 & 0xff);
@@ -321,84 +286,58 @@ static void set_exit(struct decoder *d, Tiercel__Event *event, const struct reco
         SET(event->exit, lived, x->r.time - x->r.start);
 }
 
-union any_record {
-    struct record r;
-    struct record_exec exec;
-    struct record_fork fork;
-    struct record_exit exit;
-    struct record_connect connect;
+// Kinds: bytes of the fixed part, what makes the event of it, what takes a part, what is done after the last one.
+static const struct {
+    size_t fixed;
+    void (*set)(struct decoder *d, Tiercel__Event *event);
+    decode_part *part; // NULL: has no parts
+    void (*end)(struct decoder *d);
+} kinds[] = {
+    [RECORD_EXEC] = {sizeof(struct record_exec), set_exec, exec_part, exec_end},
+    [RECORD_FORK] = {sizeof(struct record_fork), set_fork, NULL, NULL},
+    [RECORD_EXIT] = {sizeof(struct record_exit), set_exit, NULL, NULL},
+    [RECORD_CONNECT] = {sizeof(struct record_connect), decode_connect, NULL, NULL},
 };
 
-static size_t fixed_bytes(unsigned kind)
+static void set_event(struct decoder *d)
 {
-    switch (kind) {
-    case RECORD_EXEC:
-        return sizeof(struct record_exec);
-    case RECORD_FORK:
-        return sizeof(struct record_fork);
-    case RECORD_EXIT:
-        return sizeof(struct record_exit);
-    case RECORD_CONNECT:
-        return sizeof(struct record_connect);
-    }
-    return 0;
-}
-
-static void set_event(struct decoder *d, const union any_record *record)
-{
+    const struct record *record = d->record;
     Tiercel__Event *event;
 
     MESSAGE(d, event, tiercel__event);
     d->out->event = event;
-    SET(event, time, record->r.time + d->clock->boot_to_wall);
+    SET(event, time, record->time + d->clock->boot_to_wall);
     MESSAGE(d, event->process, tiercel__process);
-    event->process->id = process_id(d, record->r.pid, record->r.start);
-    SET(event->process, started, record->r.start + d->clock->boot_to_wall);
-    switch (record->r.kind) {
-    case RECORD_EXEC:
-        d->out->flags = record->exec.flags;
-        d->out->lineage_flags = record->exec.lineage_flags;
-        set_exec(d, event);
-        break;
-    case RECORD_FORK:
-        d->out->lineage_flags = record->fork.lineage_flags;
-        set_fork(d, event, &record->fork);
-        break;
-    case RECORD_EXIT:
-        set_exit(d, event, &record->exit);
-        break;
-    case RECORD_CONNECT:
-        d->out->flags = record->connect.flags;
-        d->out->rule = record->connect.rule;
-        set_connect(d, event, &record->connect);
-        break;
-    }
+    event->process->id = decode_process_id(d, record->pid, record->start);
+    SET(event->process, started, record->start + d->clock->boot_to_wall);
+    kinds[record->kind].set(d, event);
 }
 
 int decode(const void *bytes, size_t n, const struct decode_clock *clock, struct arena *arena,
            struct decoded *ret)
 {
-    union any_record record;
+    _Alignas(8) unsigned char fixed[DECODE_FIXED_MAX];
+    const struct record *record = (const struct record *)fixed;
     struct decoded out = {0};
-    struct decoder d = {.arena = arena, .clock = clock, .exec = &record.exec, .out = &out};
-    size_t fixed;
+    struct decoder d = {.arena = arena, .clock = clock, .record = record, .out = &out};
+    size_t size;
     int r = 0;
 
-    if (n < sizeof record.r)
+    if (n < sizeof *record)
         return -EBADMSG;
-    memcpy(&record.r, bytes, sizeof record.r);
-    fixed = fixed_bytes(record.r.kind);
-    if (!fixed || record.r.bytes != n || n < fixed || n > RECORD_BYTES ||
-        (record.r.kind != RECORD_EXEC && n != fixed))
+    memcpy(fixed, bytes, sizeof *record);
+    size = record->kind < sizeof kinds / sizeof *kinds ? kinds[record->kind].fixed : 0;
+    if (!size || record->bytes != n || n < size || n > RECORD_BYTES ||
+        (!kinds[record->kind].part && n != size))
         return -EBADMSG;
-    memcpy(&record, bytes, fixed);
-    out.kind = record.r.kind;
-    set_event(&d, &record);
-    if (!d.refused && record.r.kind == RECORD_EXEC) {
-        r = decode_parts(&d, (struct str){(const char *)bytes + fixed, n - fixed}, record.r.parts);
-        if (r == 0)
-            set_script(&d);
-    }
+    memcpy(fixed, bytes, size);
+    out.kind = record->kind;
+    set_event(&d);
+    if (!d.refused && kinds[record->kind].part)
+        r = decode_parts(&d, (struct str){(const char *)bytes + size, n - size}, record->parts,
+                         kinds[record->kind].part);
+    if (!d.refused && r == 0 && kinds[record->kind].end)
+        kinds[record->kind].end(&d);
     if (d.refused)
         return -ENOMEM;
     if (r == 0)

@@ -340,7 +340,7 @@ static void test_loss_is_counted(void **state)
     }
     struct counters after = probe_counters_sum(counters);
     uint64_t sent = 0, lost = 0;
-    for (int i = 0; i < COUNT_CONNECT; i++) {
+    for (int i = 0; i < COUNT_CLASSES; i++) {
         sent += after.sent[i] - before.sent[i];
         lost += after.lost[i] - before.lost[i];
     }
