@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define CONTROL_SOCKET "/run/tiercel/control.sock"
-#define CONTROL_VERSION 1
+#define CONTROL_VERSION 2
 
 enum control_verb { CONTROL_STATUS, CONTROL_STOP, CONTROL_SET_MODE, CONTROL_RELOAD };
 enum control_mode { CONTROL_DETECT, CONTROL_PREVENT };
@@ -62,7 +62,7 @@ struct control_gate {
 };
 
 #define CONTROL_ROLES 6
-#define CONTROL_MECHANISMS 24
+#define CONTROL_MECHANISMS 40
 #define CONTROL_FILESYSTEMS 96
 struct control_status {
     char version[32];

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sensor/probe.h"
+#include "sensor/probe_private.h"
 
-#include "base/cleanup.h"
 #include "bpf/environment.h"
-#include "sensor/probe_try.h"
 
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -17,25 +12,14 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wshadow"
-#include "bpf/connect.skel.h"
 #include "bpf/process.skel.h"
 #pragma GCC diagnostic pop
 
-// A log that does not fit is an error of its own on older kernels; pages that are not written cost nothing.
-enum { VERIFIER_LOG_BYTES = 16 << 20, JUDGED_SECONDS = 10 };
+enum { JUDGED_SECONDS = 10 };
 
-enum mechanism { EVENTS, EXEC_SIGNAL, NETWORK, LSM, FENTRY, PREPARE_EXEC, MECHANISMS };
-
-struct probe {
-    struct process_bpf *process;
-    struct connect_bpf *connect;
-    struct bpf_link *network[4];
-    struct exec_config *config; // the map's value
-    struct probe_fds fds;
-    struct probe_mechanism mechanisms[MECHANISMS];
-    size_t n_mechanisms;
-    char *log; // while loading
-};
+static const struct probe_family *const families[] = {&probe_network_family};
+#define N_FAMILIES (sizeof families / sizeof *families)
+_Static_assert(N_FAMILIES <= PROBE_FAMILIES_MAX, "room for every family");
 
 static int print_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -45,8 +29,7 @@ static int print_nothing(enum libbpf_print_level level, const char *format, va_l
     return 0;
 }
 
-// The verifier's last words before its statistics.
-static const char *verifier_reason(char *log)
+const char *probe_verifier_reason(char *log)
 {
     char *end = log + strlen(log), *line;
 
@@ -95,7 +78,7 @@ static unsigned tracepoint_arguments(const struct btf *btf, const char *name)
 static int load_process(struct probe *probe, const struct probe_options *options, struct error *e)
 {
     LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = probe->log,
-                .kernel_log_size = VERIFIER_LOG_BYTES);
+                .kernel_log_size = PROBE_LOG_BYTES);
     struct btf *btf = btf__load_vmlinux_btf();
     bool exit_tells_last;
     int r;
@@ -122,7 +105,7 @@ static int load_process(struct probe *probe, const struct probe_options *options
         r = process_bpf__load(probe->process);
     if (r < 0) {
         error_set(e, r, "the kernel refused the process programs: %s; %.200s", strerror(-r),
-                  verifier_reason(probe->log));
+                  probe_verifier_reason(probe->log));
         error_way_out(e, r == -EPERM ? "run as root, or with CAP_BPF and CAP_PERFMON"
                                      : "kernels 6.1 to 6.18 are supported");
         return r;
@@ -148,89 +131,50 @@ static int load_process(struct probe *probe, const struct probe_options *options
     return 0;
 }
 
-// The root of the cgroup-2 hierarchy, or negative errno.
-static int open_cgroup_root(void)
+struct probe_mechanism *probe_mechanism_add(struct probe *probe, const char *name,
+                                            const char *instead)
 {
-    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
-    char line[4096], root[1024], point[1024];
+    struct probe_mechanism *m;
 
-    if (!file)
-        return -errno;
-    while (fgets(line, sizeof line, file)) {
-        if (strstr(line, " - cgroup2 ") &&
-            sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) == 2 && !strcmp(root, "/")) {
-            int fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            return fd < 0 ? -errno : fd;
-        }
-    }
-    return -ENOENT;
+    if (probe->n_mechanisms == PROBE_MECHANISMS_MAX)
+        abort(); // the families are known when this is built
+    m = &probe->mechanisms[probe->n_mechanisms++];
+    m->name = name;
+    m->instead = instead;
+    return m;
 }
 
-static int share_maps(struct probe *probe)
+int probe_share_maps(const struct probe *probe, struct bpf_object *object)
 {
     struct {
-        struct bpf_map *map;
+        const char *name;
         int fd;
     } shared[] = {
-        {probe->connect->maps.structural, probe->fds.structural},
-        {probe->connect->maps.bulk, probe->fds.bulk},
-        {probe->connect->maps.flags, probe->fds.flags},
-        {probe->connect->maps.config, probe->fds.config},
-        {probe->connect->maps.counters, probe->fds.counters},
+        {"structural", probe->fds.structural}, {"bulk", probe->fds.bulk},
+        {"flags", probe->fds.flags},           {"config", probe->fds.config},
+        {"counters", probe->fds.counters},
     };
     int r = 0;
 
-    for (size_t i = 0; i < sizeof shared / sizeof *shared && r == 0; i++)
-        r = bpf_map__reuse_fd(shared[i].map, shared[i].fd);
+    for (size_t i = 0; i < sizeof shared / sizeof *shared && r == 0; i++) {
+        struct bpf_map *map = bpf_object__find_map_by_name(object, shared[i].name);
+        if (map)
+            r = bpf_map__reuse_fd(map, shared[i].fd);
+    }
     return r;
 }
 
-static void load_network(struct probe *probe, struct probe_mechanism *m)
+static void try_all(struct probe *probe)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = probe->log,
-                .kernel_log_size = VERIFIER_LOG_BYTES);
-    _cleanup_close_ int cgroup = open_cgroup_root();
-    int r;
+    struct probe_mechanism *m =
+        probe_mechanism_add(probe, "LSM", "the gate, the exec signal and cgroup programs");
 
-    if (cgroup < 0) {
-        probe_mechanism_set(m, PROBE_ABSENT, "no cgroup-2 hierarchy is mounted at its root");
-        return;
-    }
-    probe->log[0] = 0;
-    probe->connect = connect_bpf__open_opts(&opts);
-    r = probe->connect ? share_maps(probe) : -errno;
-    if (r == 0)
-        r = connect_bpf__load(probe->connect);
-    if (r < 0) {
-        probe_mechanism_set(m, PROBE_REFUSED, "loading cgroup programs: %s; %.100s", strerror(-r),
-                            verifier_reason(probe->log));
-        return;
-    }
-    probe->fds.net4 = bpf_map__fd(probe->connect->maps.net4);
-    probe->fds.net6 = bpf_map__fd(probe->connect->maps.net6);
-    struct bpf_program *programs[] = {
-        probe->connect->progs.on_connect4, probe->connect->progs.on_connect6,
-        probe->connect->progs.on_send4, probe->connect->progs.on_send6};
-    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
-        probe->network[i] = bpf_program__attach_cgroup(programs[i], cgroup);
-        if (!probe->network[i]) {
-            probe_mechanism_set(m, PROBE_REFUSED, "attaching %s to the root cgroup: %s",
-                                bpf_program__name(programs[i]), strerror(errno));
-            return;
-        }
-    }
-    probe_try_network(&probe->fds, m);
-}
-
-static struct probe_mechanism *mechanism(struct probe *probe, enum mechanism which,
-                                         const char *name, const char *instead)
-{
-    struct probe_mechanism *m = &probe->mechanisms[which];
-
-    m->name = name;
-    m->instead = instead;
-    probe->n_mechanisms = (size_t)which + 1;
-    return m;
+    probe_try_lsm(m);
+    probe->lsm = m->state == PROBE_WORKS;
+    m = probe_mechanism_add(probe, "fentry", "tracepoints and fanotify");
+    probe_try_fentry(m);
+    probe->fentry = m->state == PROBE_WORKS;
+    probe_try_prepare_exec(probe_mechanism_add(probe, "sched_prepare_exec", "sched_process_exec"));
 }
 
 int probe_new(const struct probe_options *options, struct probe **ret, struct error *e)
@@ -239,11 +183,12 @@ int probe_new(const struct probe_options *options, struct probe **ret, struct er
     struct probe_mechanism *m;
     int r;
 
-    if (!probe || !(probe->log = calloc(1, VERIFIER_LOG_BYTES))) {
+    if (!probe || !(probe->log = calloc(1, PROBE_LOG_BYTES))) {
         free(probe);
         return error_set(e, -ENOMEM, "out of memory");
     }
     libbpf_set_print(print_nothing);
+    probe->options = options;
     probe->fds.net4 = probe->fds.net6 = -1;
     r = load_process(probe, options, e);
     if (r == 0 && !probe_try_events(&probe->fds))
@@ -252,32 +197,24 @@ int probe_new(const struct probe_options *options, struct probe **ret, struct er
         probe_free(probe);
         return r;
     }
-    m = mechanism(probe, EVENTS, "process events", "");
+    m = probe_mechanism_add(probe, "process events", "");
     probe_mechanism_set(m, PROBE_WORKS, "a fork was seen");
-    m = mechanism(probe, EXEC_SIGNAL, "exec signal",
-                  "the gate alone; its race and unguarded files stay open");
+    m = probe_mechanism_add(probe, "exec signal",
+                            "the gate alone; its race and unguarded files stay open");
     if (options->without_trials)
         probe_mechanism_set(m, PROBE_WORKS, "not tried");
     else
         probe_try_exec_signal(probe->config, &probe->fds, m);
-    m = mechanism(probe, NETWORK, "network deny",
-                  "nothing: connections are neither seen nor denied");
-    if (options->without_network)
-        probe_mechanism_set(m, PROBE_ABSENT, "switched off");
-    else
-        load_network(probe, m);
-    if (!options->without_trials) {
-        probe_try_lsm(
-            mechanism(probe, LSM, "LSM", "the gate, the exec signal and cgroup programs"));
-        probe_try_fentry(mechanism(probe, FENTRY, "fentry", "tracepoints and fanotify"));
-        probe_try_prepare_exec(
-            mechanism(probe, PREPARE_EXEC, "sched_prepare_exec", "sched_process_exec"));
-    }
+    if (!options->without_trials)
+        try_all(probe);
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        families[i]->load(probe, &probe->family[i]);
     for (size_t i = 0; i < probe->n_mechanisms; i++)
         if (probe->mechanisms[i].state == PROBE_WORKS)
             probe->mechanisms[i].instead = "";
     free(probe->log);
     probe->log = NULL;
+    probe->options = NULL;
     *ret = probe;
     return 0;
 }
@@ -286,9 +223,8 @@ struct probe *probe_free(struct probe *probe)
 {
     if (!probe)
         return NULL;
-    for (size_t i = 0; i < sizeof probe->network / sizeof *probe->network; i++)
-        bpf_link__destroy(probe->network[i]);
-    connect_bpf__destroy(probe->connect);
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        families[i]->unload(probe->family[i]);
     if (probe->config)
         munmap(probe->config, sizeof *probe->config);
     process_bpf__destroy(probe->process);

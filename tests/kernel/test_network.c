@@ -411,8 +411,14 @@ static void test_mechanisms_are_all_told_with_a_reason(void **state)
     (void)state;
     assert_int_equal(probe_new(&(struct probe_options){.hash_key = hash_key}, &probe, &e), 0);
     size_t n = probe_mechanisms(probe, &m);
-    assert_int_equal(n, 6);
+    assert_true(n >= 6);
     for (size_t i = 0; i < n; i++) {
+        bool needed = !strcmp(m[i].name, "process events") || !strcmp(m[i].name, "exec signal") ||
+                      !strcmp(m[i].name, "network deny");
+        if (needed)
+            assert_int_equal(m[i].state, PROBE_WORKS);
+        if (getenv("VM_LSM") && !strcmp(m[i].name, "LSM"))
+            assert_int_equal(m[i].state == PROBE_WORKS, !strcmp(getenv("VM_LSM"), "on"));
         printf("# %s: %s (%s)\n", m[i].name,
                m[i].state == PROBE_WORKS     ? "works"
                : m[i].state == PROBE_REFUSED ? "tried and refused"
@@ -421,10 +427,6 @@ static void test_mechanisms_are_all_told_with_a_reason(void **state)
         assert_true(m[i].reason[0]);
         assert_int_equal(m[i].instead[0] == 0, m[i].state == PROBE_WORKS);
     }
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(m[i].state, PROBE_WORKS);
-    if (getenv("VM_LSM"))
-        assert_int_equal(m[3].state == PROBE_WORKS, !strcmp(getenv("VM_LSM"), "on"));
     probe_free(probe);
 }
 
