@@ -60,10 +60,13 @@ static __always_inline u32 judge6(const u32 ip[4], u32 tgid, u32 *rule)
 static __always_inline void report(struct bpf_sock_addr *ctx, const u32 ip[4], u32 connect_flags,
                                    u32 rule)
 {
-    struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+    struct task_struct *task;
     struct bpf_sock *sk = ctx->sk;
     struct record_connect r = {};
 
+    if (!(connect_flags & CONNECT_DENIED) && !bulk_allowed(COUNT_CONNECT))
+        return;
+    task = (struct task_struct *)bpf_get_current_task_btf();
     r.r.bytes = sizeof r;
     r.r.kind = RECORD_CONNECT;
     r.r.time = bpf_ktime_get_boot_ns();

@@ -54,6 +54,53 @@ static __always_inline struct counters *counters_row(void)
             __sync_fetch_and_add(&row_->field, 1);                                                 \
     } while (0)
 
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, BULK_PROCESS_SLOTS + BULK_CGROUP_SLOTS);
+    __type(key, u32);
+    __type(value, struct bulk_slot);
+} bulk_slots SEC(".maps");
+
+static __always_inline bool bulk_within(u32 slot_number, u64 second, u32 limit)
+{
+    struct bulk_slot *slot = bpf_map_lookup_elem(&bulk_slots, &slot_number);
+
+    if (!limit || !slot)
+        return true;
+    if (slot->second != second) { // two CPUs may both begin it anew: a few more pass
+        slot->second = second;
+        slot->count = 0;
+    }
+    return __sync_fetch_and_add(&slot->count, 1) < limit;
+}
+
+// Whether one more bulk record of this process may be sent now; counted where not. `cgroup` 0: not known. Before
+// anything is spent on the record. Structural records are never asked for.
+static __always_inline bool bulk_allowed_for(u32 tgid, u64 cgroup, u32 class)
+{
+    u32 zero = 0;
+    struct exec_config *c = bpf_map_lookup_elem(&config, &zero);
+    u64 second = bpf_ktime_get_boot_ns() >> 30;
+    struct counters *row;
+
+    if (!c)
+        return true;
+    if (bulk_within(tgid % BULK_PROCESS_SLOTS, second, c->bulk_per_process) &&
+        (!cgroup || bulk_within(BULK_PROCESS_SLOTS + (u32)(cgroup * 0x9e3779b97f4a7c15ull >> 54),
+                                second, c->bulk_per_cgroup)))
+        return true;
+    row = counters_row();
+    if (row && class < COUNT_CLASSES)
+        __sync_fetch_and_add(&row->throttled[class], 1);
+    return false;
+}
+
+// The same for the current task; not in programs that run for packets.
+static __always_inline bool bulk_allowed(u32 class)
+{
+    return bulk_allowed_for(bpf_get_current_pid_tgid() >> 32, bpf_get_current_cgroup_id(), class);
+}
+
 // Waking the reader for every record costs more than everything else together: it polls. It is woken where the record
 // must be judged at once, and when the ring passes each sixteenth from its half on (not for each record: a reader that
 // is busy elsewhere would make a flood dearer).

@@ -99,7 +99,15 @@ struct exec_config {       // one, mapped by the sensor
     __u64 armed_since;
     __u64 judged_lifetime; // nanoseconds; an older entry is of an exec that failed
     __u64 hash_key[2];
-    __u32 own[CONFIG_OWN]; // thread groups that are not checked; 0: none
+    __u32 own[CONFIG_OWN];                   // thread groups that are not checked; 0: none
+    __u32 bulk_per_process, bulk_per_cgroup; // records a second (2^30 ns); 0: no limit
+};
+
+// Bulk records of this second, by process and by control group. A slot is shared by those whose numbers fall into it.
+#define BULK_PROCESS_SLOTS 8192u
+#define BULK_CGROUP_SLOTS 1024u
+struct bulk_slot {
+    __u64 second, count;
 };
 
 struct net_prefix4 {
@@ -151,7 +159,7 @@ _Static_assert(sizeof(struct record_exec) == 200, "exec");
 _Static_assert(sizeof(struct record_fork) == 48, "fork");
 _Static_assert(sizeof(struct record_exit) == 40, "exit");
 _Static_assert(sizeof(struct judged) == 48, "judged");
-_Static_assert(sizeof(struct exec_config) == 112, "config");
+_Static_assert(sizeof(struct exec_config) == 120, "config");
 _Static_assert(sizeof(struct counters) % 64 == 0, "rows of whole cache lines");
 _Static_assert(RECORD_ARGV_BYTES + RECORD_ENVIRONMENT_BYTES + 4 * RECORD_PATH_BYTES +
                        RECORD_CGROUP_BYTES + 1024 <

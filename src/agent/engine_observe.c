@@ -21,28 +21,50 @@ static Tiercel__Verdict verdict_for(const struct engine *e, const Tiercel__Event
     return v;
 }
 
+static const char *killed_because(uint32_t flags)
+{
+    return flags & EXEC_HASH_DIFFERS  ? "argv is not what was judged"
+           : flags & EXEC_HASH_UNREAD ? "argv could not be read back"
+           : flags & EXEC_ENVIRONMENT_DIFFERS
+               ? "a listed variable of the environment is not what was judged"
+               : "the gate is not asked about this file, and it is a service's";
+}
+
+// What the kernel did by itself, before the engine knew of it.
+static enum stopped {
+    NOT_STOPPED,
+    KILLED_AT_EXEC,
+    REFUSED_BY_CGROUP,
+    REFUSED_BY_LSM
+} stopped_by(const struct decoded *d)
+{
+    if (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED)
+        return KILLED_AT_EXEC;
+    if (!d->denied)
+        return NOT_STOPPED;
+    return d->kind == RECORD_CONNECT ? REFUSED_BY_CGROUP : REFUSED_BY_LSM;
+}
+
 static void record_verdict(struct engine *e, const struct decoded *d, const struct rule *rule,
                            const struct str *exception, uint64_t detection, bool kill, bool lineage)
 {
     Tiercel__Verdict v = verdict_for(e, d->event, rule, detection);
+    enum stopped stopped = stopped_by(d);
     if (exception && exception->n && rule->action == RULE_PREVENT) {
         v.has_exception = 1;
         v.exception = (ProtobufCBinaryData){exception->n, (uint8_t *)exception->p};
     }
-    if (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) {
+    if (stopped == KILLED_AT_EXEC) {
         v.action = TIERCEL__ACTION__ACTION_KILL;
         v.mechanism = TIERCEL__MECHANISM__MECHANISM_EXEC_SIGNAL;
         v.before_first_instruction = 1;
-        v.note = (char *)(d->flags & EXEC_HASH_DIFFERS  ? "argv is not what was judged"
-                          : d->flags & EXEC_HASH_UNREAD ? "argv could not be read back"
-                          : d->flags & EXEC_ENVIRONMENT_DIFFERS
-                              ? "a listed variable of the environment is not what was judged"
-                              : "the gate is not asked about this file, and it is a service's");
+        v.note = (char *)killed_because(d->flags);
         e->stats->prevented++;
-    } else if (d->kind == RECORD_CONNECT && d->flags & CONNECT_DENIED) {
+    } else if (stopped) {
         v.wanted = v.action = TIERCEL__ACTION__ACTION_DENY;
-        v.mechanism = TIERCEL__MECHANISM__MECHANISM_CGROUP;
-        v.before_first_instruction = 0;
+        v.mechanism = stopped == REFUSED_BY_CGROUP ? TIERCEL__MECHANISM__MECHANISM_CGROUP
+                                                   : TIERCEL__MECHANISM__MECHANISM_LSM;
+        v.before_first_instruction = d->kind == RECORD_EXEC;
         e->stats->prevented++;
     } else if (kill) {
         v.action = lineage ? TIERCEL__ACTION__ACTION_KILL_LINEAGE : TIERCEL__ACTION__ACTION_KILL;
@@ -56,19 +78,21 @@ static void record_verdict(struct engine *e, const struct decoded *d, const stru
 // What the kernel did by itself needs no rule to be shown.
 static uint64_t own_detection(struct engine *e, const struct decoded *d)
 {
+    static const struct {
+        const char *id, *title, *tag;
+    } of[] = {
+        [RECORD_EXEC] = {"tiercel-exec-check", "Program that the gate did not judge as it ran",
+                         "attack.defense-evasion"},
+        [RECORD_CONNECT] = {"tiercel-denied-address", "Connection to a denied address",
+                            "attack.command-and-control"},
+        [RECORD_FILE] = {"tiercel-protected-data", "Protected data refused", "attack.collection"}};
+    bool known = d->kind < sizeof of / sizeof *of && of[d->kind].id;
     Tiercel__Detection made = TIERCEL__DETECTION__INIT;
-    char *tags[1];
+    char *tags[] = {(char *)(known ? of[d->kind].tag : "attack.privilege-escalation")};
     made.level = (char *)"high";
+    made.rule_id = (char *)(known ? of[d->kind].id : "tiercel-denied-action");
+    made.rule_title = (char *)(known ? of[d->kind].title : "Action that a service may not take");
     made.tags = tags;
-    if (d->kind == RECORD_CONNECT) {
-        made.rule_id = (char *)"tiercel-denied-address";
-        made.rule_title = (char *)"Connection to a denied address";
-        tags[0] = (char *)"attack.command-and-control";
-    } else {
-        made.rule_id = (char *)"tiercel-exec-check";
-        made.rule_title = (char *)"Program that the gate did not judge as it ran";
-        tags[0] = (char *)"attack.defense-evasion";
-    }
     made.n_tags = 1;
     uint64_t id = batch_detection(e, &made, d->event);
     e->stats->detections += id != 0;
@@ -104,8 +128,8 @@ static bool is_ours(const Tiercel__Event *event)
 
 static void judge_observed(struct engine *e, const struct decoded *d)
 {
-    if (d->kind == RECORD_CONNECT && is_ours(d->event))
-        return; // the sensor tries a denial when it starts; the agent connects to nothing else
+    if (d->kind != RECORD_EXEC && is_ours(d->event))
+        return; // the sensor tries its denials when it starts; the agent is not judged by what it opens or ends
     struct arena *arena = &e->open->arena;
     struct detect_result result = {0};
     if (detect_event(e->detect, e->worker, d->event, true, arena, &result) < 0) {
@@ -113,8 +137,7 @@ static void judge_observed(struct engine *e, const struct decoded *d)
         return;
     }
     note_result(e, &result);
-    bool stopped = (d->kind == RECORD_EXEC && d->flags & EXEC_KILLED) ||
-                   (d->kind == RECORD_CONNECT && d->flags & CONNECT_DENIED);
+    bool stopped = stopped_by(d) != NOT_STOPPED;
     bool kill = result.prevent && e->prevent && !stopped && d->kind == RECORD_EXEC &&
                 in_scope(e, d->event) && !engine_is_way_in(d->event) && !judged_in_full(d);
     bool lineage = kill && result.kill_lineage && engine_may_kill_lineage(d->event);
@@ -151,36 +174,44 @@ static void keep_short(Tiercel__Event *event)
     }
 }
 
+// One happening into tree, journal and rules.
+static void take_event(struct engine *e, const struct decoded *d)
+{
+    // What is below a web server stays so. The kernel still knows where the tree, begun anew by a restart, cannot: its
+    // parents have gone.
+    if (d->lineage_flags & FLAG_SERVICE)
+        tree_remind(e->tree, d->event, &e->open->arena);
+    if (tree_apply(e->tree, d->event, &e->open->arena) < 0)
+        e->open->dropped++;
+    batch_event(e, d->event);
+    e->stats->events++;
+    if (d->kind == RECORD_EXEC && d->event->process) {
+        uint32_t flags = tree_flags(e->tree, d->event->process->id);
+        if (flags != d->lineage_flags)
+            act_flags(e, d->event->process->id, flags);
+        if (d->flags & EXEC_UNGUARDED && !(d->flags & (EXEC_MEMORY_ONLY | EXEC_KILLED)))
+            act_look_at_mounts(e, d->event->process);
+    }
+    if (d->kind != RECORD_FORK && d->kind != RECORD_EXIT)
+        judge_observed(e, d);
+    if (d->kind != RECORD_EXEC)
+        keep_short(d->event);
+}
+
 static int take_record(void *context, const void *record, size_t bytes)
 {
     struct engine *e = context;
     struct decoded d;
-    int r = decode(record, bytes, &e->clock, &e->open->arena, &d);
-    if (r < 0) {
+    if (decode(record, bytes, &e->clock, &e->open->arena, &d) < 0)
         e->open->dropped++;
-        return 0;
-    }
-    uint32_t inherited = d.lineage_flags;
-    // What is below a web server stays so. The kernel still knows where the tree, begun anew by a restart, cannot: its
-    // parents have gone.
-    if (inherited & FLAG_SERVICE)
-        tree_remind(e->tree, d.event, &e->open->arena);
-    if (tree_apply(e->tree, d.event, &e->open->arena) < 0)
-        e->open->dropped++;
-    batch_event(e, d.event);
-    e->stats->events++;
-    if (d.kind == RECORD_EXEC && d.event->process) {
-        uint32_t flags = tree_flags(e->tree, d.event->process->id);
-        if (flags != inherited)
-            act_flags(e, d.event->process->id, flags);
-        if (d.flags & EXEC_UNGUARDED && !(d.flags & (EXEC_MEMORY_ONLY | EXEC_KILLED)))
-            act_look_at_mounts(e, d.event->process);
-    }
-    if (d.kind == RECORD_EXEC || d.kind == RECORD_CONNECT)
-        judge_observed(e, &d);
-    if (d.kind != RECORD_EXEC)
-        keep_short(d.event);
+    else
+        take_event(e, &d);
     return 0;
+}
+
+void observe_made(struct engine *e, Tiercel__Event *event)
+{
+    take_event(e, &(struct decoded){.event = event});
 }
 
 bool observe_structural(struct engine *e)

@@ -112,6 +112,8 @@ void journal_stop(struct engine *e); // writes what is left, syncs
 // ---- engine_observe.c
 // With the lock held: what is waiting. True: the tree knows all that happened before this call.
 bool observe_structural(struct engine *e);
+// With the lock held: an event made in user space, in the open batch's arena, its process named by id.
+void observe_made(struct engine *e, Tiercel__Event *event);
 void observe(struct engine *e); // both rings, in slices, taking the lock
 void note_result(struct engine *e, const struct detect_result *result);
 void observe_counters(struct engine *e); // losses since the last look

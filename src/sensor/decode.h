@@ -17,6 +17,7 @@ struct decoded {
     uint32_t flags;         // EXEC_* or CONNECT_*: what the kernel did
     uint32_t lineage_flags; // FLAG_* of exec and fork
     uint32_t rule;          // of the denying prefix (connect)
+    bool denied;            // the kernel refused it
     struct str filename;    // exec: as the caller named it
     struct str interpreter; // exec: named by `#!` or binfmt_misc
     bool environment_cut;

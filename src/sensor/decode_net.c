@@ -14,6 +14,7 @@ void decode_connect(struct decoder *d, Tiercel__Event *event)
     event->kind_case = TIERCEL__EVENT__KIND_CONNECT;
     d->out->flags = c->flags;
     d->out->rule = c->rule;
+    d->out->denied = (c->flags & CONNECT_DENIED) != 0;
     SET(event->connect, protocol, c->protocol);
     SET(event->connect, denied, (c->flags & CONNECT_DENIED) != 0);
     SET(event->connect, initiated, true);

@@ -15,7 +15,7 @@
 #include "bpf/process.skel.h"
 #pragma GCC diagnostic pop
 
-enum { JUDGED_SECONDS = 10 };
+enum { JUDGED_SECONDS = 10, BULK_PER_PROCESS = 50000, BULK_PER_CGROUP = 100000 };
 
 static const struct probe_family *const families[] = {&probe_network_family};
 #define N_FAMILIES (sizeof families / sizeof *families)
@@ -124,6 +124,8 @@ static int load_process(struct probe *probe, const struct probe_options *options
         return error_set(e, -errno, "cannot map the programs' configuration: %s", strerror(errno));
     }
     memcpy(probe->config->hash_key, options->hash_key, sizeof probe->config->hash_key);
+    probe->config->bulk_per_process = BULK_PER_PROCESS;
+    probe->config->bulk_per_cgroup = BULK_PER_CGROUP;
     probe->config->judged_lifetime = JUDGED_SECONDS * 1000000000ull;
     r = process_bpf__attach(probe->process);
     if (r < 0)
@@ -150,9 +152,12 @@ int probe_share_maps(const struct probe *probe, struct bpf_object *object)
         const char *name;
         int fd;
     } shared[] = {
-        {"structural", probe->fds.structural}, {"bulk", probe->fds.bulk},
-        {"flags", probe->fds.flags},           {"config", probe->fds.config},
+        {"structural", probe->fds.structural},
+        {"bulk", probe->fds.bulk},
+        {"flags", probe->fds.flags},
+        {"config", probe->fds.config},
         {"counters", probe->fds.counters},
+        {"bulk_slots", bpf_map__fd(probe->process->maps.bulk_slots)},
     };
     int r = 0;
 
@@ -231,6 +236,12 @@ struct probe *probe_free(struct probe *probe)
     free(probe->log);
     free(probe);
     return NULL;
+}
+
+void probe_bulk_limit(struct probe *probe, uint32_t share)
+{
+    probe->config->bulk_per_process = BULK_PER_PROCESS / (share ? share : 1);
+    probe->config->bulk_per_cgroup = BULK_PER_CGROUP / (share ? share : 1);
 }
 
 size_t probe_mechanisms(const struct probe *probe, const struct probe_mechanism **ret)

@@ -361,6 +361,37 @@ static int stop_at_second(void *context, const void *record, size_t bytes)
     return ++*(unsigned *)context == 2 ? -EINTR : 0;
 }
 
+// A process that sends too many is cut, every record of it is counted, and what must not be lost is not asked.
+static void test_a_flood_is_throttled_and_counted(void **state)
+{
+    struct fixture *f = *state;
+    enum { FLOOD = 3000, SHARE = 1000 }; // 50 a second
+    struct probe_counters *counters;
+    assert_int_equal(probe_counters_map(f->fds.counters, &counters), 0);
+    probe_bulk_limit(f->probe, SHARE);
+    struct counters before = probe_counters_sum(counters);
+    for (int i = 0; i < FLOOD; i++) {
+        assert_int_equal(connect_to(SOCK_DGRAM, NULL, 0, "127.66.0.9", 53), 0);
+        if (i % 1000 == 0) {
+            pid_t child = fork();
+            if (child == 0)
+                _exit(0);
+            waitpid(child, NULL, 0);
+        }
+    }
+    struct counters after = probe_counters_sum(counters);
+    probe_bulk_limit(f->probe, 1);
+    uint64_t sent = after.sent[COUNT_CONNECT] - before.sent[COUNT_CONNECT];
+    uint64_t cut = after.throttled[COUNT_CONNECT] - before.throttled[COUNT_CONNECT];
+    uint64_t lost = after.lost[COUNT_CONNECT] - before.lost[COUNT_CONNECT];
+    assert_true(sent + cut + lost >= FLOOD);
+    assert_true(sent + cut + lost < FLOOD + 200); // others on this machine connect, too
+    assert_true(cut > 0 && sent > 0);
+    assert_true(after.sent[COUNT_FORK] - before.sent[COUNT_FORK] >= 3);
+    probe_counters_unmap(counters);
+    drain(f);
+}
+
 static void test_ring_drain_stops_where_it_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -477,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_bad_prefixes_are_refused),
         cmocka_unit_test(test_inherited_descriptors_need_no_capability),
         cmocka_unit_test(test_loss_is_counted),
+        cmocka_unit_test(test_a_flood_is_throttled_and_counted),
         cmocka_unit_test(test_ring_drain_stops_where_it_is_told),
         cmocka_unit_test(test_nothing_stays_behind),
         cmocka_unit_test(test_mechanisms_are_all_told_with_a_reason),
