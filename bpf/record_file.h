@@ -32,3 +32,36 @@ struct record_file_change {
     char name[16]; // comm
 };
 _Static_assert(sizeof(struct record_file_change) == 112, "file change");
+
+// Which folders are watched: the list is the engine's (src/sensor/watch.h says why each is in it). Kernel programs get
+// its roots only, a few hundred, in the hash map `watched` (struct watch_key to struct watch_value): a program asks for
+// the file's folder; where that is not in the map it asks for each folder above, at most WATCH_DEPTH, and takes the
+// first one that has WATCH_BELOW. So new and moved folders need no entry, and there is no race with making them.
+#define WATCH_ROOTS_MAX 1024u
+#define WATCH_DEPTH 24u
+enum watch_class { // the words of FileChange.watch, watch_word()
+    WATCH_ELSEWHERE,
+    WATCH_PROGRAM,
+    WATCH_CONFIG,
+    WATCH_WEB,
+    WATCH_HOME,
+    WATCH_LOG,
+    WATCH_TEMPORARY,
+    WATCH_PROTECTED,
+    WATCH_CLASSES
+};
+enum {                     // struct watch_value.flags
+    WATCH_BELOW = 1,       // all folders below count as well
+    WATCH_EXECUTABLES = 2, // of files only what can run, or begins as a script (temporary folders)
+    WATCH_NAMES = 4,     // many files that are of no interest: user space looks at the name (homes)
+    WATCH_NO_WRITES = 8, // written all the time: a write counts where the file got shorter (logs)
+};
+struct watch_key {
+    __u64 inode;
+    __u32 device; // the kernel's s_dev: major << 20 | minor
+    __u32 reserved;
+};
+struct watch_value {
+    __u16 class, flags;
+};
+_Static_assert(sizeof(struct watch_key) == 16, "no holes: it is hashed");

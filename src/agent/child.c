@@ -161,7 +161,7 @@ int child_hello(struct parent *p, enum role role)
 {
     struct child *c = &p->children[role];
     bool engine = role == ROLE_ENGINE;
-    if (engine && p->probes[GIVE_PROBE_COUNT - 1] < 0) {
+    if (engine && p->probes[GIVE_PROBE_NEEDED - 1] < 0) {
         c->state =
             CHILD_WAITING; // its start reads the processes, which must not be before the rings
         return 0;
@@ -173,7 +173,8 @@ int child_hello(struct parent *p, enum role role)
     if (r == 0 && role != ROLE_RESPOND)
         r = child_give(p, role, GIVE_TABLE, 0, p->table_fd);
     for (unsigned i = 0; r == 0 && engine && i < GIVE_PROBE_COUNT; i++)
-        r = child_give(p, role, GIVE_PROBE, i, p->probes[i]);
+        if (p->probes[i] >= 0)
+            r = child_give(p, role, GIVE_PROBE, i, p->probes[i]);
     if (r == 0)
         r = child_send(p, role, ORDER_BEGIN, NULL, 0);
     if (r < 0)

@@ -15,7 +15,7 @@
 int engine_open_probes(struct engine *e)
 {
     int *fds = e->role->probes;
-    for (int i = 0; i < GIVE_PROBE_COUNT; i++)
+    for (int i = 0; i < GIVE_PROBE_NEEDED; i++)
         if (fds[i] < 0)
             return 0; // not all given yet
     struct ring *structural = NULL, *bulk = NULL;

@@ -39,6 +39,10 @@ enum give_probe { // the members of struct probe_fds that the engine uses
     GIVE_PROBE_BULK,
     GIVE_PROBE_JUDGED,
     GIVE_PROBE_COUNTERS,
+    GIVE_PROBE_NEEDED, // those above; the sensor tells the others before them, where it has them at all
+    GIVE_PROBE_WATCHED =
+        GIVE_PROBE_NEEDED, // map of watched folders: the kernel's programs see files
+    GIVE_PROBE_FILES,      // where they do not: fanotify notification group
     GIVE_PROBE_COUNT
 };
 struct order_give {

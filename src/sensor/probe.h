@@ -27,6 +27,7 @@ struct probe_mechanism {
 struct probe_fds {
     int structural, bulk; // rings, for ring_open()
     int judged, flags, guarded, config, counters, net4, net6;
+    int watched; // -1: the kernel's programs do not see files, fanotify does
 };
 
 struct probe_options {
@@ -76,6 +77,12 @@ int probe_flags_get(int flags_fd, pid_t pid, uint32_t *ret); // 0 flags where no
 
 // What the gate judged; before the answer is written. .time is set here. -E2BIG at the map's cap (16,384).
 int probe_judged_set(int judged_fd, pid_t tid, const struct judged *judged);
+
+// Roots of the watch list (bpf/record_file.h), for the file programs; written by the engine. 0 or negative errno:
+// -E2BIG at WATCH_ROOTS_MAX; removing what is not there is no error.
+int probe_watch_set(int watched_fd, uint32_t device, uint64_t inode,
+                    const struct watch_value *value);
+int probe_watch_remove(int watched_fd, uint32_t device, uint64_t inode);
 
 // Counters, mapped read-only: rows of struct counters, one per CPU.
 struct probe_counters;

@@ -22,6 +22,22 @@ int probe_guard(int guarded_fd, dev_t device, bool guarded)
     return r < 0 ? -errno : 0;
 }
 
+int probe_watch_set(int watched_fd, uint32_t device, uint64_t inode,
+                    const struct watch_value *value)
+{
+    struct watch_key key = {.inode = inode, .device = device};
+
+    return bpf_map_update_elem(watched_fd, &key, value, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int probe_watch_remove(int watched_fd, uint32_t device, uint64_t inode)
+{
+    struct watch_key key = {.inode = inode, .device = device};
+    int r = bpf_map_delete_elem(watched_fd, &key) < 0 ? -errno : 0;
+
+    return r == -ENOENT ? 0 : r;
+}
+
 static int net_key(const struct probe_fds *fds, struct str ip, unsigned bits,
                    struct net_prefix4 *ret4, struct net_prefix6 *ret6, int *ret_fd,
                    const void **ret_key)
