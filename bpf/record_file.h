@@ -22,16 +22,18 @@ enum { // struct record_file_change.flags
     FILE_PROTECTED = 8,
 };
 
-// Parts: PART_PATH the file, PART_OLD_PATH, PART_ATTRIBUTE.
+// Parts: PART_PATH the file, PART_OLD_PATH, PART_ATTRIBUTE. A path whose mount is not known ends at the root of its file
+// system and is marked PART_UNREACHABLE.
 struct record_file_change {
     struct record r;
     __u16 action, flags;
     __u32 watch; // enum watch_class of the folder
     __u32 old_mode, lineage_flags;
+    __u32 rule, repeated; // of the protection; the same before, not reported
     struct record_file file;
     char name[16]; // comm
 };
-_Static_assert(sizeof(struct record_file_change) == 112, "file change");
+_Static_assert(sizeof(struct record_file_change) == 120, "file change");
 
 // Which folders are watched: the list is the engine's (src/sensor/watch.h says why each is in it). Kernel programs get
 // its roots only, a few hundred, in the hash map `watched` (struct watch_key to struct watch_value): a program asks for
@@ -65,3 +67,24 @@ struct watch_value {
     __u16 class, flags;
 };
 _Static_assert(sizeof(struct watch_key) == 16, "no holes: it is hashed");
+
+// Map `protected`, key: struct watch_key of a file, or of a folder, which stands for all below it. The nearest entry
+// from the file upwards decides; at most PROTECT_DEPTH folders are looked at.
+struct protect_policy {
+    __u32 deny;  // FLAG_*: who has any of these is refused (FLAG_AGENT never is)
+    __u32 allow; // FLAG_*: who has any of these is not, in spite of .deny
+    __u32 rule;  // given back in struct record_file_change
+    __u32 flags;
+};
+enum { // struct protect_policy.flags
+    PROTECT_SILENT =
+        1, // accesses of others are not reported (an exception within a protected folder)
+};
+enum { PROTECTED_MAX = 16384, PROTECT_DEPTH = 16, PROTECT_FILTER_WORDS = 1024 };
+
+// Map `blocked`, key: struct watch_key of a file that nobody may execute.
+struct block_value {
+    __u32 rule;
+    __u32 reserved;
+};
+enum { BLOCKED_MAX = 16384 };

@@ -195,6 +195,7 @@ int probe_new(const struct probe_options *options, struct probe **ret, struct er
     libbpf_set_print(print_nothing);
     probe->options = options;
     probe->fds.net4 = probe->fds.net6 = probe->fds.watched = -1;
+    probe->fds.protected = probe->fds.protected_filter = probe->fds.blocked = -1;
     r = load_process(probe, options, e);
     if (r == 0 && !probe_try_events(&probe->fds))
         r = error_set(e, -EIO, "the process programs are attached, but a fork was not seen");

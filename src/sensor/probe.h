@@ -28,6 +28,7 @@ struct probe_fds {
     int structural, bulk; // rings, for ring_open()
     int judged, flags, guarded, config, counters, net4, net6;
     int watched; // -1: the kernel's programs do not see files, fanotify does
+    int protected, protected_filter, blocked; // -1: they cannot refuse files, fanotify does
 };
 
 struct probe_options {
@@ -83,6 +84,15 @@ int probe_judged_set(int judged_fd, pid_t tid, const struct judged *judged);
 int probe_watch_set(int watched_fd, uint32_t device, uint64_t inode,
                     const struct watch_value *value);
 int probe_watch_remove(int watched_fd, uint32_t device, uint64_t inode);
+
+// Protected files and folders (who may not open them is refused), and files that nobody may execute, by stat's device
+// (mountinfo's where they differ) and inode: bpf/record_file.h. 0 or negative errno: -ENOTSUP where this kernel cannot
+// do it, -E2BIG at the map's cap, -ENOENT when absent. Mechanisms "file deny" and "exec deny" say that it works.
+int probe_protect_set(const struct probe_fds *fds, dev_t device, ino_t inode,
+                      const struct protect_policy *policy);
+int probe_protect_remove(const struct probe_fds *fds, dev_t device, ino_t inode);
+int probe_block_inode_set(const struct probe_fds *fds, dev_t device, ino_t inode, uint32_t rule);
+int probe_block_inode_remove(const struct probe_fds *fds, dev_t device, ino_t inode);
 
 // Counters, mapped read-only: rows of struct counters, one per CPU.
 struct probe_counters;
