@@ -4,6 +4,7 @@
 #include "cli/place.h"
 #include "cli/status.h"
 #include "cli/when.h"
+#include "event/json.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -20,6 +21,7 @@ static const struct option options[] = {
     {"dry-run", 0, OPTION_FLAG, NULL, "show the exception, write nothing", NULL, false},
     {"exceptions", 0, OPTION_FILE, "FILE", "file to write instead of " PLACE_EXCEPTIONS, NULL,
      false},
+    OPTION_JSON,
     OPTION_JOURNAL,
     {0},
 };
@@ -51,41 +53,65 @@ static int make_entry(const struct args *args, const Tiercel__Detection *d, stru
                             str_from(args_text(args, "reason", reason)), ret, e);
 }
 
-static void tell_agent(struct cli *cli)
+// Whether an agent took it; in words unless for programs.
+static bool tell_agent(struct cli *cli, bool json)
 {
     struct control_request request = {.version = CONTROL_VERSION, .verb = CONTROL_RELOAD};
     struct control_reply *reply = NULL;
     struct error e = {0};
     int r = status_ask(&request, &reply, &e);
     free(reply);
-    if (r == 0)
-        fputs("The agent was told to read its exceptions again.\n", cli->out.file);
-    else if (r == -ECONNREFUSED)
-        fputs("No agent runs now; the next one will read it.\n", cli->out.file);
-    else
+    if (r < 0 && r != -ECONNREFUSED)
         cli_error(cli, &e);
+    else if (!json)
+        fputs(r == 0 ? "The agent was told to read its exceptions again.\n"
+                     : "No agent runs now; the next one will read it.\n",
+              cli->out.file);
+    return r == 0;
 }
 
-static int allow(struct cli *cli, const struct args *args, const Tiercel__Detection *d)
+static void show(struct cli *cli, struct str entry)
 {
-    _cleanup_buf_ struct buf entry = {0}, shown = {0};
-    struct error e = {0};
-    const char *file = args_text(args, "exceptions", PLACE_EXCEPTIONS);
-    if (make_entry(args, d, &entry, &e) < 0)
-        return cli_fail(cli, &e);
-    struct str rest = buf_str(&entry), line;
-    while (str_split(&rest, '\n', &line)) {
+    _cleanup_buf_ struct buf shown = {0};
+    struct str line;
+    while (str_split(&entry, '\n', &line)) {
         buf_add_str(&shown, STR("  "));
         text_escape(line, &shown);
         buf_add_char(&shown, '\n');
     }
     term_write(&cli->out, &shown);
-    if (args_has(args, "dry-run"))
-        return CLI_OK;
-    if (exceptions_add(file, buf_str(&entry), &e) < 0)
+}
+
+static void show_json(struct cli *cli, struct str entry, const char *file, bool written, bool told)
+{
+    _cleanup_buf_ struct buf b = {0};
+    buf_add_str(&b, STR("{\"exception\":"));
+    json_string(entry, &b);
+    buf_add_str(&b, STR(",\"file\":"));
+    json_string(str_from(file), &b);
+    buf_addf(&b, ",\"written\":%s,\"agent_told\":%s}\n", written ? "true" : "false",
+             told ? "true" : "false");
+    term_write(&cli->out, &b);
+}
+
+static int allow(struct cli *cli, const struct args *args, const Tiercel__Detection *d)
+{
+    _cleanup_buf_ struct buf entry = {0};
+    struct error e = {0};
+    const char *file = args_text(args, "exceptions", PLACE_EXCEPTIONS);
+    bool json = args_has(args, "json"), write = !args_has(args, "dry-run"), told = false;
+    if (make_entry(args, d, &entry, &e) < 0)
         return cli_fail(cli, &e);
-    fprintf(cli->out.file, "Written to %s; delete the entry there to undo it.\n", file);
-    tell_agent(cli);
+    if (!json)
+        show(cli, buf_str(&entry));
+    if (write && exceptions_add(file, buf_str(&entry), &e) < 0)
+        return cli_fail(cli, &e);
+    if (write && !json)
+        fprintf(cli->out.file, "Written to %s; delete the entry there to undo it.\n", file);
+    if (write)
+        told = tell_agent(cli, json);
+    if (json)
+        show_json(cli, buf_str(&entry), file, write, told);
     return CLI_OK;
 }
 

@@ -8,7 +8,9 @@
 static const struct option options[] = {
     {"follow", 'f', OPTION_FLAG, NULL, "go on with what comes", NULL, false},
     {"kind", 'k', OPTION_CHOICE, "KIND", "only this kind",
-     "exec fork exit connect file dns loss agent", true},
+     "exec fork exit connect file dns socket flow credentials access module bpf mount namespaces "
+     "signal response loss agent",
+     true},
     FILTER_OPTIONS,
     {"limit", 'n', OPTION_NUMBER, "N", "the last N (50; with -f 10); 0: all", NULL, false},
     OPTION_JSON,
@@ -96,6 +98,7 @@ const struct command cmd_events = {
                    "direction overrides escaped; --json has the exact bytes.",
     .examples = "tiercel events -f --lineage web          # what web servers start, live\n"
                 "tiercel events -k connect --since 1h     # connections of the last hour\n"
+                "tiercel events -k flow -F 'BytesSent>10000000'  # large uploads\n"
                 "tiercel events -F 'CommandLine=*curl*'   # by a Sigma field",
     .options = options,
     .run = run,

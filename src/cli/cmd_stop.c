@@ -8,9 +8,10 @@
 #define STOP_WAIT_MS 15000
 #define STEP_MS 100
 
+static const struct option options[] = {OPTION_JSON, {0}};
+
 static int run(struct cli *cli, const struct args *args)
 {
-    (void)args;
     struct control_request request = {.version = CONTROL_VERSION, .verb = CONTROL_STOP};
     struct error e = {0};
     struct control_reply *reply = NULL;
@@ -22,7 +23,9 @@ static int run(struct cli *cli, const struct args *args)
         nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000}, NULL);
         int r = status_ask(&request, &reply, &e);
         if (r == -ECONNREFUSED) {
-            fputs("The agent has stopped; nothing on this machine is watched now.\n",
+            fputs(args_has(args, "json")
+                      ? "{\"stopped\":true}\n"
+                      : "The agent has stopped; nothing on this machine is watched now.\n",
                   cli->out.file);
             return CLI_OK;
         }
@@ -42,5 +45,6 @@ const struct command cmd_stop = {
     .summary = "Stop the running agent, and wait until it is gone",
     .description = "For an agent that runs as a service `systemctl stop tierceld` is the same and "
                    "keeps systemd informed.",
+    .options = options,
     .run = run,
 };

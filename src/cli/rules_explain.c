@@ -8,6 +8,7 @@
 #include "cli/source.h"
 #include "cli/table.h"
 #include "event/field.h"
+#include "event/json.h"
 
 #include <errno.h>
 
@@ -15,6 +16,7 @@ static const struct option options[] = {
     {"event", 'e', OPTION_NUMBER, "ID",
      "event of the journal to hold against the rule (its id is in --json)", NULL, false},
     {"detection", 'd', OPTION_TEXT, "ID", "the event of this detection", NULL, false},
+    OPTION_JSON,
     OPTION_JOURNAL,
     {0},
 };
@@ -24,6 +26,13 @@ struct record {
     const struct rule_set *set;
     const Tiercel__Event *event;
     struct arena *arena;
+};
+
+// Where the answer goes, and in which form.
+struct answer {
+    const struct term *term;
+    bool json;
+    struct buf text;
 };
 
 static struct field_value value_of(const struct record *r, struct str name)
@@ -100,6 +109,100 @@ static void print_about(const struct term *t, const struct rule *rule, struct bu
     table_print(&table, t, 2, out);
 }
 
+static void json_list(const char *name, const struct str *list, size_t n, struct buf *out)
+{
+    buf_addf(out, ",\"%s\":[", name);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(out, i ? STR(",") : STR(""));
+        json_string(list[i], out);
+    }
+    buf_add_char(out, ']');
+}
+
+static void json_member(const char *name, struct str value, struct buf *out)
+{
+    buf_addf(out, "%s\"%s\":", out->n && out->p[out->n - 1] == '{' ? "" : ",", name);
+    json_string(value, out);
+}
+
+static void json_about(const struct rule *rule, struct buf *out)
+{
+    static const char *const states[] = {
+        [SOURCE_COLLECTED] = "fires", [SOURCE_KNOWN] = "known", [SOURCE_FOREIGN] = "not_collected"};
+    const struct source *source = source_of(rule->product, rule->category, rule->service);
+    buf_add_char(out, '{');
+    json_member("id", rule->id, out);
+    json_member("title", rule->title, out);
+    json_member("file", rule->file, out);
+    json_member("level", rule->level_name, out);
+    json_member("action", rule->action == RULE_PREVENT ? STR("prevent") : STR("detect"), out);
+    json_member("category", rule->category, out);
+    json_member("service", rule->service, out);
+    json_member("state", str_from(states[rule->correlation ? SOURCE_COLLECTED : source->state]),
+                out);
+    json_member("description", str_trim(rule->description), out);
+    json_list("falsepositives", rule->falsepositives, rule->n_falsepositives, out);
+    buf_add_char(out, '}');
+}
+
+static void json_hits(const struct rule_match *m, struct buf *out)
+{
+    buf_add_char(out, '{');
+    json_member("id", m->rule->id, out);
+    json_member("title", m->rule->title, out);
+    buf_add_str(out, STR(",\"matched\":["));
+    for (size_t i = 0; i < m->n_hits; i++) {
+        buf_addf(out, "%s{\"line\":%u", i ? "," : "", m->hits[i].line);
+        json_member("pattern", m->hits[i].pattern, out);
+        json_member("value", m->hits[i].value, out);
+        buf_add_char(out, '}');
+    }
+    buf_add_str(out, STR("]}"));
+}
+
+// What each field of the rule is in the event; null where it has none.
+static void json_values(const struct record *r, struct buf *out)
+{
+    bool any = false;
+    buf_add_str(out, STR(",\"values\":{"));
+    for (size_t i = 0; i < rule_set_fields(r->set); i++) {
+        struct str name = rule_set_field(r->set, i);
+        struct field_value v = value_of(r, name);
+        if (!name.n) // keywords have no field
+            continue;
+        buf_add_str(out, any ? STR(",") : STR(""));
+        any = true;
+        json_string(name, out);
+        buf_add_char(out, ':');
+        if (v.type == FIELD_ABSENT) {
+            buf_add_str(out, STR("null"));
+        } else if (v.type != FIELD_LIST) {
+            json_string(v.text, out);
+        } else {
+            for (size_t k = 0; k < v.n; k++) {
+                buf_add_char(out, k ? ',' : '[');
+                json_string(v.list[k], out);
+            }
+            buf_add_str(out, v.n ? STR("]") : STR("[]"));
+        }
+    }
+    buf_add_char(out, '}');
+}
+
+static void answer_json(struct answer *a, const struct record *r, const struct rule_match *matches,
+                        size_t n)
+{
+    buf_add_str(&a->text, STR(",\"event\":"));
+    json_print(&r->event->base, &a->text);
+    buf_add_str(&a->text, STR(",\"matches\":["));
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&a->text, i ? STR(",") : STR(""));
+        json_hits(&matches[i], &a->text);
+    }
+    buf_add_char(&a->text, ']');
+    json_values(r, &a->text);
+}
+
 static void print_hits(const struct term *t, const struct rule_match *m, struct buf *out)
 {
     static const struct column columns[] = {{NULL, 0, false}, {NULL, 60, false}, {NULL, 0, false}};
@@ -123,6 +226,8 @@ static void print_values(const struct term *t, const struct record *r, struct bu
         struct str name = rule_set_field(r->set, i);
         struct field_value v = value_of(r, name);
         _cleanup_buf_ struct buf text = {0};
+        if (!name.n)
+            continue;
         table_add(&table, STYLE_PLAIN, name);
         for (size_t k = 0; v.type == FIELD_LIST && k < v.n; k++) {
             buf_add_str(&text, k ? STR(", ") : STR(""));
@@ -136,9 +241,20 @@ static void print_values(const struct term *t, const struct record *r, struct bu
     table_print(&table, t, 2, out);
 }
 
+static void answer_text(struct answer *a, const struct record *r, const struct rule_match *matches,
+                        size_t n)
+{
+    buf_add_char(&a->text, '\n');
+    draw_event(a->term, r->event, r->event->time, &a->text);
+    for (size_t i = 0; i < n; i++)
+        print_hits(a->term, &matches[i], &a->text);
+    if (n == 0)
+        print_values(a->term, r, &a->text);
+}
+
 // 0, CLI_NO when nothing matches, or negative errno.
-static int hold_against(const struct term *t, struct rule_set *set, const Tiercel__Event *event,
-                        struct buf *out, struct error *e)
+static int hold_against(struct rule_set *set, const Tiercel__Event *event, struct answer *a,
+                        struct error *e)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct record record = {set, event, &arena};
@@ -154,12 +270,8 @@ static int hold_against(const struct term *t, struct rule_set *set, const Tierce
     r = rule_scratch_new(set, &scratch);
     if (r == 0)
         r = rule_match(set, scratch, route, &view, &arena, &matches, &n, NULL);
-    buf_add_char(out, '\n');
-    draw_event(t, event, event->time, out);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        print_hits(t, &matches[i], out);
-    if (r == 0 && n == 0)
-        print_values(t, &record, out);
+    if (r == 0)
+        (a->json ? answer_json : answer_text)(a, &record, matches, n);
     rule_scratch_free(scratch);
     return r < 0 ? error_set(e, r, "cannot match: %s", strerror(-r)) : n ? 0 : CLI_NO;
 }
@@ -187,8 +299,8 @@ static int event_by_id(struct journal *j, uint64_t id, Tiercel__Event **ret, str
     return -ESRCH;
 }
 
-static int against_journal(struct cli *cli, const struct args *args, struct rule_set *set,
-                           struct buf *out, struct error *e)
+static int against_journal(const struct args *args, struct rule_set *set, struct answer *a,
+                           struct error *e)
 {
     struct journal *journal = NULL;
     Tiercel__Event *event = NULL;
@@ -203,7 +315,7 @@ static int against_journal(struct cli *cli, const struct args *args, struct rule
     if (r == 0 && d && d->n_events == 0)
         r = error_set(e, -ESRCH, "detection #%llu carries no event", (unsigned long long)id);
     if (r == 0)
-        r = hold_against(&cli->out, set, d ? d->events[d->n_events - 1] : event, out, e);
+        r = hold_against(set, d ? d->events[d->n_events - 1] : event, a, e);
     if (event)
         tiercel__event__free_unpacked(event, NULL);
     if (d)
@@ -217,7 +329,7 @@ static int run(struct cli *cli, const struct args *args)
     struct rule_options set_options = rulefiles_options();
     struct rule_set *set = NULL;
     struct error e = {0};
-    _cleanup_buf_ struct buf b = {0};
+    struct answer a = {.term = &cli->out, .json = args_has(args, "json")};
     int r = rule_set_new(&set_options, &set);
     if (r < 0) {
         error_set(&e, r, "out of memory");
@@ -229,11 +341,23 @@ static int run(struct cli *cli, const struct args *args)
         cli_error(cli, &e);
         return CLI_NO;
     }
-    for (size_t i = 0; i < rule_set_count(set); i++)
-        print_about(&cli->out, rule_set_get(set, i), &b);
+    for (size_t i = 0; i < rule_set_count(set); i++) {
+        if (a.json)
+            buf_add_str(&a.text, i ? STR(",") : STR("{\"rules\":["));
+        if (a.json)
+            json_about(rule_set_get(set, i), &a.text);
+        else
+            print_about(&cli->out, rule_set_get(set, i), &a.text);
+    }
+    if (a.json)
+        buf_add_char(&a.text, ']');
     if (args_has(args, "event") || args_has(args, "detection"))
-        r = against_journal(cli, args, set, &b, &e);
-    term_write(&cli->out, &b);
+        r = against_journal(args, set, &a, &e);
+    if (a.json)
+        buf_add_str(&a.text, STR("}\n"));
+    if (r >= 0 || !a.json)
+        term_write(&cli->out, &a.text);
+    buf_done(&a.text);
     rule_set_free(set);
     return r < 0 ? cli_fail(cli, &e) : r;
 }

@@ -261,6 +261,12 @@ void status_print_limits(const struct term *t, struct buf *out)
         "code put into a running process: ptrace, /proc/PID/mem, user-space exec; where BPF LSM is "
         "off nothing stops these",
         "root who turns the agent off, where BPF LSM is off",
+        "programs in memory files (memfd): judged when they start, before their first instruction",
+        "a tmpfs in somebody's own user and mount namespace, and on kernel 6.1 a new overlay, "
+        "until "
+        "it is marked: judged when they start",
+        "programs that the kernel starts itself (core dump helper, modprobe): allowed and counted, "
+        "for they have no arguments to read",
         "programs on file systems that are not guarded: judged when they start, and killed if a "
         "service started them",
     };

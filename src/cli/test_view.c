@@ -400,10 +400,116 @@ static void test_event_lines(void **state)
     draw_event(&plain, c, NOW, &b);
     buf_add_char(&b, 0);
     assert_string_equal(
-        b.p, "16:00:03  exec        103  www-data    web        /usr/bin/id -c id\n"
-             "16:00:04  connect     104  www-data    cron       DENIED tcp to 127.66.0.1:4444 by "
-             "/usr/bin/curl -c id\n");
+        b.p, "16:00:03  exec            103  www-data    web        /usr/bin/id -c id\n"
+             "16:00:04  connect         104  www-data    cron       DENIED tcp to 127.66.0.1:4444 "
+             "by /usr/bin/curl -c id\n");
     buf_done(&b);
+}
+
+// What stands behind pid, user and lineage; the event is told as JSON, so that every kind reads alike.
+static void assert_says(const char *event, const char *kind, const char *expected)
+{
+    struct buf line = {0};
+    char wanted[600], text[1200];
+    snprintf(text, sizeof text,
+             "{\"process\":{\"id\":{\"pid\":9,\"start\":9},\"argv\":[\"cmd\"]},%s}", event);
+    Tiercel__Event *e = message(&tiercel__event__descriptor, text);
+    assert_string_equal(event_kind(e), kind);
+    draw_event(&plain, e, NOW, &line);
+    buf_add_char(&line, 0);
+    snprintf(wanted, sizeof wanted, "%-11s       9                         %s\n", kind, expected);
+    const char *at = strstr(line.p, kind);
+    assert_non_null(at);
+    assert_string_equal(at, wanted);
+    buf_done(&line);
+}
+
+static void test_event_lines_of_the_network(void **state)
+{
+    (void)state;
+    assert_says("\"flow\":{\"local\":{\"ip\":\"10.0.0.5\",\"port\":43210},\"remote\":{\"ip\":"
+                "\"192.0.2.1\",\"port\":443},\"protocol\":6,\"initiated\":true,\"sent\":1258291,"
+                "\"received\":3482,\"lasted\":12000000000,\"host_name\":\"example.org\"}",
+                "flow",
+                "tcp 10.0.0.5:43210 -> 192.0.2.1:443 (example.org) sent 1.2 MiB received 3.4 KiB "
+                "in 12 s by cmd");
+    assert_says("\"flow\":{\"local\":{\"ip\":\"::1\",\"port\":80},\"remote\":{\"ip\":\"::1\","
+                "\"port\":5},\"protocol\":17,\"initiated\":false,\"sent\":1023,"
+                "\"received\":1099511627776}",
+                "flow", "udp [::1]:80 <- [::1]:5 sent 1023 B received 1.0 TiB by cmd");
+    assert_says("\"socket\":{\"action\":\"listen\",\"local\":{\"ip\":\"::ffff:127.0.0.1\","
+                "\"port\":4444},\"protocol\":6,\"denied\":true}",
+                "socket", "DENIED listen tcp 127.0.0.1:4444 by cmd");
+    assert_says("\"dns\":{\"question\":\"example.org\",\"type\":1,\"answered\":true,"
+                "\"answers\":[\"192.0.2.1\",\"192.0.2.2\"]}",
+                "dns", "example.org A -> 192.0.2.1, 192.0.2.2 by cmd");
+    assert_says("\"dns\":{\"question\":\"a.example.org\",\"type\":99,\"answered\":true,"
+                "\"code\":3}",
+                "dns", "a.example.org type 99 -> no such name by cmd");
+}
+
+static void test_event_lines_of_files_and_processes(void **state)
+{
+    (void)state;
+    assert_says("\"file\":{\"action\":\"write\",\"file\":{\"path\":\"/etc/cron.d/x\"}}", "file",
+                "WRITE /etc/cron.d/x by cmd");
+    assert_says("\"file\":{\"action\":\"mode\",\"file\":{\"path\":\"/usr/bin/x\",\"mode\":2541},"
+                "\"old_mode\":493,\"denied\":true}",
+                "file", "DENIED MODE /usr/bin/x 0755 -> 4755 by cmd");
+    assert_says("\"access\":{\"way\":\"attach\",\"target\":{\"id\":{\"pid\":812,\"start\":1},"
+                "\"image\":{\"path\":\"/usr/sbin/sshd\"},\"user\":\"root\"}}",
+                "access", "attach to 812 /usr/sbin/sshd (root) by cmd");
+    assert_says("\"credentials\":{\"old\":{\"uid\":33,\"euid\":33},\"new\":{\"uid\":33,"
+                "\"euid\":0},\"gained\":2097280}",
+                "credentials", "euid 33 -> 0 gained setuid sys_admin by cmd");
+    assert_says("\"signal\":{\"number\":9,\"target\":{\"id\":{\"pid\":7,\"start\":1}}}", "signal",
+                "SIGKILL to 7 by cmd");
+}
+
+static void test_event_lines_of_the_kernel_and_responses(void **state)
+{
+    (void)state;
+    assert_says("\"module\":{\"name\":\"rk\",\"file\":{\"path\":\"/tmp/rk.ko\"}}", "module",
+                "load rk from /tmp/rk.ko by cmd");
+    assert_says("\"bpf\":{\"type\":2,\"name\":\"hide\",\"function\":\"getdents64\"}", "bpf",
+                "load kprobe hide on getdents64 by cmd");
+    assert_says("\"mount\":{\"action\":\"mount\",\"source\":\"/dev/sda1\",\"target\":\"/mnt\","
+                "\"type\":\"ext4\"}",
+                "mount", "mount /dev/sda1 on /mnt (ext4) by cmd");
+    assert_says("\"namespaces\":{\"old\":{\"user\":1,\"mount\":2},\"new\":{\"user\":3,"
+                "\"mount\":2}}",
+                "namespaces", "other user namespace by cmd");
+    assert_says("\"response\":{\"id\":4,\"action\":\"quarantine\",\"state\":\"rolled_back\","
+                "\"target\":\"/tmp/x\",\"detection\":12,\"by\":\"rule\"}",
+                "response", "#4 quarantine rolled back: /tmp/x for detection #12 by rule");
+}
+
+static void test_event_lines_escape_what_comes_from_the_host(void **state)
+{
+    (void)state;
+    assert_says("\"dns\":{\"question\":\"a\\u001b[2Jb\",\"answers\":[\"x\\ny\"]}", "dns",
+                "a\\x1b[2Jb -> x\\ny by cmd");
+    assert_says("\"mount\":{\"source\":\"a\\r\",\"target\":\"\\udcff\"}", "mount",
+                "mount a\\r on \\xff by cmd");
+}
+
+static void test_every_kind_has_a_word_and_survives_without_details(void **state)
+{
+    (void)state;
+    const ProtobufCMessageDescriptor *d = &tiercel__event__descriptor;
+    for (unsigned i = 0; i < d->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &d->fields[i];
+        if (f->id < 20)
+            continue;
+        char text[80];
+        struct buf b = {0};
+        snprintf(text, sizeof text, "{\"%s\":{}}", f->name);
+        Tiercel__Event *e = message(d, text);
+        assert_string_equal(event_kind(e), f->name);
+        draw_event(&plain, e, NOW, &b);
+        assert_true(b.n > 0 && b.failed == 0);
+        buf_done(&b);
+    }
 }
 
 int main(void)
@@ -425,6 +531,11 @@ int main(void)
         cmocka_unit_test(test_words_of_verdicts),
         cmocka_unit_test(test_detections_of_one_event_share_a_tree),
         cmocka_unit_test(test_event_lines),
+        cmocka_unit_test(test_event_lines_of_the_network),
+        cmocka_unit_test(test_event_lines_of_files_and_processes),
+        cmocka_unit_test(test_event_lines_of_the_kernel_and_responses),
+        cmocka_unit_test(test_event_lines_escape_what_comes_from_the_host),
+        cmocka_unit_test(test_every_kind_has_a_word_and_survives_without_details),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
