@@ -342,6 +342,7 @@ static int loop(struct engine *e)
     while (!e->stopping && (r = wait_for_work(e, timeout)) == 0) {
         if (e->structural)
             observe(e);
+        facts_look(e);
         timeout = e->stats->events != seen ? BUSY_MS : timeout < IDLE_MS ? timeout + 5 : IDLE_MS;
         seen = e->stats->events;
         role_beat(e->role);
@@ -378,6 +379,9 @@ static int start(struct engine *e)
     r = tree_new(&e->env, &e->tree);
     if (r < 0)
         return r;
+    r = facts_new(e->env.proc_fd, &e->facts);
+    if (r < 0)
+        role_problem(e->role, "programs' hashes are not known: %s", strerror(-r));
     r = engine_open_probes(e);
     if (r < 0)
         return r;
@@ -407,6 +411,7 @@ int engine_role(struct role_context *context)
     bool asked = e->stopping;
     gate_down(e);
     observe(e);
+    e->facts = facts_free(e->facts);
     journal_stop(e);
     if (asked)
         role_tell(context, TOLD_STOPPED, NULL, 0, -1);

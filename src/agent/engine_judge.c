@@ -121,7 +121,7 @@ static void look_around(void *context)
     ask_descriptors(s->engine, s->tid, s->process, s->arena);
 }
 
-static Tiercel__File *file_of(const struct gate_question *q, struct arena *arena)
+static Tiercel__File *file_of(struct engine *e, const struct gate_question *q, struct arena *arena)
 {
     Tiercel__File *f = arena_new(arena, Tiercel__File);
     if (!f)
@@ -136,6 +136,7 @@ static Tiercel__File *file_of(const struct gate_question *q, struct arena *arena
     f->mode = q->mode;
     f->owner = q->owner;
     f->changed = q->ctime_ns;
+    facts_fill(e, f, arena);
     return f;
 }
 
@@ -146,7 +147,7 @@ static Tiercel__Event *event_of(struct engine *e, const struct gate_question *q,
     Tiercel__Process *p = arena_new(arena, Tiercel__Process);
     Tiercel__ProcessId *id = arena_new(arena, Tiercel__ProcessId);
     Tiercel__Exec *exec = arena_new(arena, Tiercel__Exec);
-    Tiercel__File *image = file_of(q, arena);
+    Tiercel__File *image = file_of(e, q, arena);
     if (!event || !p || !id || !exec || !image)
         return NULL;
     tiercel__event__init(event);

@@ -181,8 +181,11 @@ static void take_event(struct engine *e, const struct decoded *d)
     // parents have gone.
     if (d->lineage_flags & FLAG_SERVICE)
         tree_remind(e->tree, d->event, &e->open->arena);
+    if (d->kind == RECORD_EXEC)
+        facts_of_exec(e, d->event, d->flags & EXEC_JUDGED);
     if (tree_apply(e->tree, d->event, &e->open->arena) < 0)
         e->open->dropped++;
+    facts_of_container(e, d->event->process);
     batch_event(e, d->event);
     e->stats->events++;
     if (d->kind == RECORD_EXEC && d->event->process) {

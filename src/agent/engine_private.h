@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine role in parts: engine.c (start, messages, loop), engine_batch.c (what is collected), engine_journal.c (its
-// writer thread), engine_observe.c (kernel records), engine_judge.c (questions of the gate), engine_act.c (orders).
+// writer thread), engine_observe.c (kernel records), engine_judge.c (questions of the gate), engine_act.c (orders),
+// engine_facts.c (hashes, container names).
 // One lock guards tree, detect and the open batch. It is never held over a write, a poll or an fsync, so a question of
 // the gate waits at most for one slice of records (OBSERVE_SLICE). The journal has a thread of its own, so a slow disk
 // delays neither verdicts nor the sign of life.
 #pragma once
+#include "agent/facts.h"
 #include "agent/role.h"
 #include "agent/thrift.h"
 #include "base/arena.h"
@@ -64,7 +66,8 @@ struct engine {
     struct detect_worker *worker; // one: whoever judges holds the lock, and finds what others found
     struct arena judge_arena[ENGINE_WORKERS];
     struct ring *structural, *bulk;
-    int rings_fd; // epoll of both, edge-triggered: readable only when the kernel wakes us
+    int rings_fd;        // epoll of both, edge-triggered: readable only when the kernel wakes us
+    struct facts *facts; // NULL: could not be started, and said
     struct probe_counters *counters;
     struct counters seen; // at the last look
     struct decode_clock clock;
@@ -117,6 +120,14 @@ void observe_made(struct engine *e, Tiercel__Event *event);
 void observe(struct engine *e); // both rings, in slices, taking the lock
 void note_result(struct engine *e, const struct detect_result *result);
 void observe_counters(struct engine *e); // losses since the last look
+
+// ---- engine_facts.c; facts_look() takes the lock, the others want it held
+bool facts_fill(struct engine *e, Tiercel__File *image,
+                struct arena *arena); // its hash, where known
+void facts_of_exec(struct engine *e, Tiercel__Event *event,
+                   bool judged); // the same, or asks for it
+void facts_of_container(struct engine *e, Tiercel__Process *process);
+void facts_look(struct engine *e); // what became known since
 
 // ---- engine_judge.c
 bool engine_judge(void *context, unsigned worker, const struct gate_question *q);

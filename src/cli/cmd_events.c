@@ -9,7 +9,7 @@ static const struct option options[] = {
     {"follow", 'f', OPTION_FLAG, NULL, "go on with what comes", NULL, false},
     {"kind", 'k', OPTION_CHOICE, "KIND", "only this kind",
      "exec fork exit connect file dns socket flow credentials access module bpf mount namespaces "
-     "signal response loss agent",
+     "signal response hash loss agent",
      true},
     FILTER_OPTIONS,
     {"limit", 'n', OPTION_NUMBER, "N", "the last N (50; with -f 10); 0: all", NULL, false},

@@ -455,6 +455,15 @@ static void signal_detail(const Tiercel__Event *event, struct buf *out)
     add_by(event, out);
 }
 
+static void hash_detail(const Tiercel__Event *event, struct buf *out)
+{
+    const Tiercel__File *f = event->hash->file;
+    if (f && f->has_path)
+        buf_add_str(out, bytes_of(f->path));
+    for (size_t i = 0; f && f->has_sha256 && i < f->sha256.len; i++)
+        buf_addf(out, "%s%02x", i ? "" : " sha256 ", f->sha256.data[i]);
+}
+
 static void response_detail(const Tiercel__Event *event, struct buf *out)
 {
     const Tiercel__Response *r = event->response;
@@ -513,6 +522,7 @@ static const struct kind kinds[] = {
     [TIERCEL__EVENT__KIND_MOUNT] = {"mount", STYLE_YELLOW, mount_detail},
     [TIERCEL__EVENT__KIND_NAMESPACES] = {"namespaces", STYLE_YELLOW, namespaces_detail},
     [TIERCEL__EVENT__KIND_SIGNAL] = {"signal", STYLE_YELLOW, signal_detail},
+    [TIERCEL__EVENT__KIND_HASH] = {"hash", STYLE_DIM, hash_detail},
     [TIERCEL__EVENT__KIND_RESPONSE] = {"response", STYLE_GREEN, response_detail},
 };
 

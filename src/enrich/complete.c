@@ -46,6 +46,10 @@ static void fill_program(Tiercel__Process *p, const struct program *program, str
         f->owner = program->owner;
         f->has_memory_only = f->memory_only = program->memory_only;
         f->has_deleted = f->deleted = program->deleted;
+        if (program->hashed) {
+            f->has_sha256 = true;
+            f->sha256 = copy(arena, str_bytes(program->sha256, sizeof program->sha256));
+        }
         p->image = f;
     }
     if (program->script.n && !p->has_script) {

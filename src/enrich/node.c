@@ -69,6 +69,9 @@ struct program *program_new(struct tree *tree, const Tiercel__Process *process)
         p->owner = f->owner;
         p->memory_only = f->memory_only;
         p->deleted = f->deleted;
+        p->hashed = f->has_sha256 && f->sha256.len == sizeof p->sha256;
+        if (p->hashed)
+            memcpy(p->sha256, f->sha256.data, sizeof p->sha256);
     }
     tree->program_bytes += size;
     return p;

@@ -19,7 +19,8 @@ struct program {
     size_t argc, n_environment;
     uint64_t device, inode;
     uint32_t mode, owner;
-    bool argv_cut, memory_only, deleted;
+    bool argv_cut, memory_only, deleted, hashed;
+    uint8_t sha256[32];
 };
 
 struct group {

@@ -337,3 +337,14 @@ int tree_seed(struct tree *tree)
     free(list);
     return r < 0 ? r : (int)n;
 }
+
+void tree_hashed(struct tree *tree, const Tiercel__ProcessId *id, uint64_t device, uint64_t inode,
+                 const uint8_t sha256[32])
+{
+    struct node *node = node_find(tree, id->pid, id->start);
+    struct program *p = node ? node->program : NULL;
+    if (!p || p->device != device || p->inode != inode)
+        return;
+    p->hashed = true;
+    memcpy(p->sha256, sha256, sizeof p->sha256);
+}

@@ -43,6 +43,10 @@ size_t tree_chain(struct tree *tree, const Tiercel__ProcessId *id, struct arena 
 size_t tree_lineage(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena,
                     Tiercel__ProcessId ***ret);
 
+// The content of what this process runs is known: later events say it. Nothing when it runs something else by now.
+void tree_hashed(struct tree *tree, const Tiercel__ProcessId *id, uint64_t device, uint64_t inode,
+                 const uint8_t sha256[32]);
+
 // The living process with this pid, its id filled in; false when there is none.
 bool tree_find(struct tree *tree, uint32_t pid, Tiercel__ProcessId *ret);
 
