@@ -79,7 +79,8 @@ static int take_deadline(struct config *c, struct str v, struct error *e)
     return 0;
 }
 
-static int take_journal_bytes(struct config *c, struct str v, struct error *e)
+// "256 MiB", or bytes.
+static int take_bytes(struct str v, uint64_t *ret)
 {
     static const struct {
         struct str unit;
@@ -92,10 +93,39 @@ static int take_journal_bytes(struct config *c, struct str v, struct error *e)
             shift = units[i].shift;
             v = str_trim(str_bytes(v.p, v.n - units[i].unit.n));
         }
-    if (str_to_u64(v, &n) < 0 || n > (1ull << 50) >> shift || n << shift < 4u << 20)
+    if (str_to_u64(v, &n) < 0 || n > (1ull << 50) >> shift)
+        return -EINVAL;
+    *ret = n << shift;
+    return 0;
+}
+
+static int take_journal_bytes(struct config *c, struct str v, struct error *e)
+{
+    uint64_t n;
+    if (take_bytes(v, &n) < 0 || n < 4u << 20)
         return error_set(e, -EINVAL,
                          "journal_bytes is a number of bytes, at least 4 MiB, such as '256 MiB'");
-    c->journal_bytes = n << shift;
+    c->journal_bytes = n;
+    return 0;
+}
+
+static int take_cpu(struct config *c, struct str v, struct error *e)
+{
+    uint64_t n;
+    if (str_to_u64(v, &n) < 0 || n > 10000 || (n && n < 5))
+        return error_set(e, -EINVAL, "cpu_budget is a percentage of one core, 5 to 10000, or 0");
+    c->cpu_percent = (uint32_t)n;
+    return 0;
+}
+
+static int take_memory(struct config *c, struct str v, struct error *e)
+{
+    uint64_t n;
+    if (take_bytes(v, &n) < 0 || (n && n < 32u << 20))
+        return error_set(
+            e, -EINVAL,
+            "memory_budget is a number of bytes, at least 32 MiB, such as '96 MiB', or 0");
+    c->memory_bytes = n;
     return 0;
 }
 
@@ -120,6 +150,8 @@ static const struct key {
     {STR("run"), false, take_run},
     {STR("deadline_ms"), false, take_deadline},
     {STR("journal_bytes"), false, take_journal_bytes},
+    {STR("cpu_budget"), false, take_cpu},
+    {STR("memory_budget"), false, take_memory},
     {STR("deny_addresses"), true, take_address},
 };
 #define KEYS (sizeof(keys) / sizeof(*keys))
@@ -278,6 +310,8 @@ void config_default(struct config *ret)
                                         "/usr/share/tiercel/rules"};
     *ret = (struct config){.deadline_ms = 50,
                            .journal_bytes = 256u << 20,
+                           .cpu_percent = 60,
+                           .memory_bytes = 128u << 20,
                            .exceptions = "/etc/tiercel/exceptions.yml",
                            .state = "/var/lib/tiercel",
                            .run = "/run/tiercel"};

@@ -15,6 +15,8 @@ struct config {
     bool mode_given;        // on the command line: not changed by what was switched before
     uint32_t deadline_ms;   // 5 to 1000
     uint64_t journal_bytes; // on disk, at least 4 MiB
+    uint32_t cpu_percent;   // of one core; 0: no limit
+    uint64_t memory_bytes;  // of the engine, at least 32 MiB; 0: no limit
     uint32_t n_deny;
     struct sensor_address deny[ROLE_DENY_MAX];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];

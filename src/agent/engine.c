@@ -350,6 +350,7 @@ static int loop(struct engine *e)
         if (now - looked >= (uint64_t)LOOK_EVERY_MS * 1000000) {
             e->clock = decode_clock_now(); // the wall clock may have been set
             observe_counters(e);
+            observe_budget(e);
             if (e->flags_behind)
                 engine_flag_all(e);
             looked = now;
@@ -372,6 +373,8 @@ static int start(struct engine *e)
         e->scope = (uint32_t)st.st_ino;
     }
     e->clock = decode_clock_now();
+    e->budget.cpu_percent = e->role->setup.cpu_percent;
+    e->budget.memory = e->role->setup.memory_bytes;
     e->looked_ns = e->open->from_ns = e->env.now_ns(&e->env);
     int r = use_rules(e);
     if (r < 0)

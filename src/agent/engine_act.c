@@ -56,6 +56,14 @@ void act_flags(struct engine *e, const Tiercel__ProcessId *id, uint32_t flags)
         e->flags_behind = true;
 }
 
+void act_budget(struct engine *e)
+{
+    struct sensor_budget order = {.share = e->budget.share ? e->budget.share : 1};
+    int peer = e->role->given[GIVE_PEER_SENSOR];
+    if (peer >= 0 && link_send(peer, SENSOR_BUDGET, &order, sizeof order, NULL, 0, 0) < 0)
+        e->flags_behind = true; // told again with them
+}
+
 void act_look_at_mounts(struct engine *e, const Tiercel__Process *process)
 {
     struct sensor_device order = {.pid = process->id->pid};

@@ -2,8 +2,13 @@
 // Kernel records become events, are completed, judged and journalled; what the gate could not decide is decided here.
 #include "agent/engine_private.h"
 
+#include "base/cleanup.h"
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static Tiercel__Verdict verdict_for(const struct engine *e, const Tiercel__Event *event,
                                     const struct rule *rule, uint64_t detection)
@@ -279,4 +284,42 @@ void observe_counters(struct engine *e)
     e->looked_ns = to;
     pthread_mutex_unlock(&e->lock);
     e->seen = now;
+}
+
+// Resident bytes by /proc/self/statm; 0 where it cannot be read.
+static uint64_t resident(struct engine *e)
+{
+    char text[128];
+    unsigned long size, pages;
+    _cleanup_close_ int fd = openat(e->env.proc_fd, "self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = 0;
+    return sscanf(text, "%lu %lu", &size, &pages) == 2 ? pages * (uint64_t)sysconf(_SC_PAGESIZE)
+                                                       : 0;
+}
+
+void observe_budget(struct engine *e)
+{
+    struct rusage used;
+    uint64_t now = e->env.monotonic_ns(&e->env);
+    if (getrusage(RUSAGE_SELF, &used) < 0)
+        return;
+    uint64_t cpu = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000000u +
+                   (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000u;
+    uint64_t passed = e->budget_at_ns ? now - e->budget_at_ns : 0;
+    bool changed = budget_look(&e->budget, cpu - e->budget_cpu_ns, passed, resident(e));
+    e->budget_cpu_ns = cpu;
+    e->budget_at_ns = now;
+    if (!changed)
+        return;
+    char text[128];
+    snprintf(text, sizeof text,
+             e->budget.share > 1
+                 ? "over its budget: bulk telemetry is cut to 1/%u of the usual limits"
+                 : "within its budget again: all telemetry",
+             e->budget.share);
+    pthread_mutex_lock(&e->lock);
+    batch_agent_state(e, "budget", text);
+    act_budget(e);
+    pthread_mutex_unlock(&e->lock);
 }

@@ -6,6 +6,7 @@
 // the gate waits at most for one slice of records (OBSERVE_SLICE). The journal has a thread of its own, so a slow disk
 // delays neither verdicts nor the sign of life.
 #pragma once
+#include "agent/budget.h"
 #include "agent/facts.h"
 #include "agent/role.h"
 #include "agent/thrift.h"
@@ -82,9 +83,11 @@ struct engine {
     struct engine_batch batches[2], *open;
     uint64_t id_batch, id_place; // of the next event or detection
     struct engine_journal journal;
-    uint64_t repeated;  // detections over the flood limit since the counters were looked at
-    uint64_t looked_ns; // when counters were looked at
-    uint64_t order;     // of the last order to respond
+    uint64_t repeated; // detections over the flood limit since the counters were looked at
+    struct budget budget;
+    uint64_t budget_cpu_ns, budget_at_ns; // at the last look
+    uint64_t looked_ns;                   // when counters were looked at
+    uint64_t order;                       // of the last order to respond
     uint8_t host[16], boot[16], rules_version[32];
 };
 
@@ -120,6 +123,7 @@ void observe_made(struct engine *e, Tiercel__Event *event);
 void observe(struct engine *e); // both rings, in slices, taking the lock
 void note_result(struct engine *e, const struct detect_result *result);
 void observe_counters(struct engine *e); // losses since the last look
+void observe_budget(struct engine *e);   // own use of the machine since the last look
 
 // ---- engine_facts.c; facts_look() takes the lock, the others want it held
 bool facts_fill(struct engine *e, Tiercel__File *image,
@@ -146,5 +150,6 @@ void engine_flag_all(struct engine *e);
 void act_kill(struct engine *e, const Tiercel__ProcessId *id, bool lineage, uint64_t detection,
               enum respond_reason reason, struct arena *arena);
 void act_flags(struct engine *e, const Tiercel__ProcessId *id, uint32_t flags);
+void act_budget(struct engine *e); // tells the sensor the share
 void act_look_at_mounts(struct engine *e, const Tiercel__Process *process);
 void act_done(struct engine *e, const struct respond_done *done);

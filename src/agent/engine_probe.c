@@ -77,6 +77,7 @@ void engine_flag_all(struct engine *e)
     }
     struct dirent *entry;
     e->flags_behind = false;
+    act_budget(e);
     while ((entry = readdir(proc))) {
         uint64_t pid;
         if (!isdigit((unsigned char)entry->d_name[0]) ||

@@ -110,8 +110,13 @@ enum sensor_order {
     SENSOR_FLAGS,         // struct sensor_flags: a process's inherited flags in the kernel
     SENSOR_DENY_ADDRESS,  // struct sensor_address
     SENSOR_ALLOW_ADDRESS, // undoes it
+    SENSOR_BUDGET,        // struct sensor_budget: how much bulk telemetry there may be
     SENSOR_MOUNTS, // an exec came from a device that is not guarded: look at the mounts again. With struct
     // sensor_device: it was this process's, which may see mounts that the sensor does not
+};
+struct sensor_budget {
+    uint32_t share; // the usual limits are divided by it, 1 to 1024
+    uint32_t unused;
 };
 struct sensor_device {
     uint32_t pid, unused;

@@ -377,6 +377,8 @@ static int fill_setup(struct parent *p, int32_t scope_pid)
     const struct config *c = &p->config;
     struct role_setup *s = &p->setup;
     s->deadline_ms = c->deadline_ms;
+    s->cpu_percent = c->cpu_percent;
+    s->memory_bytes = c->memory_bytes;
     s->scope_pid = scope_pid;
     s->gate_workers = 4;
     s->journal_bytes = c->journal_bytes;

@@ -29,7 +29,9 @@ struct role_setup {   // the parent read the configuration; nobody else does
     int32_t scope_pid; // > 0: only the mount namespace of this process is guarded
     uint32_t gate_workers;
     uint64_t journal_bytes,
-        segment_bytes;    // bound of the whole journal; when to ask for the next segment
+        segment_bytes;             // bound of the whole journal; when to ask for the next segment
+    uint32_t cpu_percent, unused2; // the engine's budget: of one core, 0 no limit
+    uint64_t memory_bytes;
     uint8_t hash_key[16]; // of judged argument lists; engine and sensor must use the same
     uint32_t n_deny, unused;
     struct sensor_address deny[ROLE_DENY_MAX];

@@ -261,10 +261,13 @@ static int engine_message(struct sensor *s, struct link_message *m)
     link_message_done(m);
     const struct sensor_flags *flags = link_body(m, struct sensor_flags);
     const struct sensor_address *a = link_body(m, struct sensor_address);
+    const struct sensor_budget *budget = link_body(m, struct sensor_budget);
     if (m->type == SENSOR_FLAGS && flags)
         set_flags(s, flags);
     else if ((m->type == SENSOR_DENY_ADDRESS || m->type == SENSOR_ALLOW_ADDRESS) && a)
         address(s, a, m->type == SENSOR_DENY_ADDRESS);
+    else if (m->type == SENSOR_BUDGET && budget)
+        probe_bulk_limit(s->probe, budget->share);
     else if (m->type == SENSOR_MOUNTS)
         return look_again(s, link_body(m, struct sensor_device));
     else

@@ -19,7 +19,7 @@ static void test_every_key_is_taken(void **state)
     assert_false(c.prevent);
     const char *text =
         "# the agent\nmode: prevent\nrules: /srv/rules\nexceptions: /srv/e.yml\nstate: /srv/state\n"
-        "run: /run/t\ndeadline_ms: 80\njournal_bytes: 1 GiB\n"
+        "run: /run/t\ndeadline_ms: 80\njournal_bytes: 1 GiB\ncpu_budget: 0\nmemory_budget: 64 MiB\n"
         "deny_addresses: [127.66.0.0/16, '2001:db8::/32', 10.0.0.1]\n";
     assert_int_equal(config_parse(str_from(text), "t.yml", &c, &e), 0);
     assert_true(c.prevent);
@@ -28,6 +28,8 @@ static void test_every_key_is_taken(void **state)
     assert_string_equal(c.state, "/srv/state");
     assert_string_equal(c.run, "/run/t");
     assert_int_equal(c.deadline_ms, 80);
+    assert_int_equal(c.cpu_percent, 0);
+    assert_int_equal(c.memory_bytes, 64u << 20);
     assert_int_equal(c.journal_bytes, 1u << 30);
     assert_int_equal(c.n_deny, 3);
     assert_int_equal(c.deny[0].prefix, 16);
@@ -64,6 +66,8 @@ static void test_errors_have_their_place(void **state)
         {"deadline_ms: 50ms\n", "5 to 1000", 1, 14},
         {"journal_bytes: 1 KiB\n", "at least 4 MiB", 1, 16},
         {"journal_bytes: 99999999999 GiB\n", "at least 4 MiB", 1, 16},
+        {"cpu_budget: 3\n", "5 to 10000", 1, 13},
+        {"memory_budget: 1 MiB\n", "at least 32 MiB", 1, 16},
         {"deny_addresses: 10.0.0.1\n", "wants a list", 1, 17},
         {"deny_addresses:\n  - 10.0.0.1/8\n", "behind its prefix", 2, 5},
         {"deny_addresses:\n  - 10.0.0.1/33\n", "0 to 32", 2, 5},
