@@ -22,6 +22,7 @@ test: root ## every check and test: unit, fuzz, kernel, virtual machines; about 
 	@tools/test-all
 
 bench: root all ## what protection costs this machine: workloads with and without the agent (root)
+	@tools/install-packages bench
 	@exec tests/bench/run
 
 check: ## the fast part of the tests: layers, format, build, clang-tidy, unit tests
