@@ -10,6 +10,21 @@
 #define ENVIRONMENT_ONE(name) +1
 #define ENVIRONMENT_COUNT (0 ENVIRONMENT_NAMES(ENVIRONMENT_ONE))
 
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 16384);
+    __type(key, u32);
+    __type(value, struct judged);
+} judged SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1024);
+    __type(key, u32);
+    __type(value, u8);
+} guarded SEC(".maps");
+
 // Filled by the loader from environment.h.
 const volatile struct environment_name environment_names[ENVIRONMENT_COUNT];
 const volatile __u64 environment_first[4]; // which bytes a listed name begins with

@@ -39,7 +39,7 @@ static long path_step(u32 index, void *unused)
         if (above == mount || dentry != BPF_CORE_READ(mount, mnt.mnt_root)) {
             if (s->walk.first && s->walk.memory_only)
                 append_name(s, BPF_CORE_READ(dentry, d_name.name));
-            else
+            else if (s->walk.root_dentry || dentry != BPF_CORE_READ(mount, mnt.mnt_root))
                 s->walk.flags |= PART_UNREACHABLE;
             return 1;
         }
@@ -57,8 +57,8 @@ static long path_step(u32 index, void *unused)
     return 0;
 }
 
-static __noinline int path_part(struct scratch *s, u32 number, struct path *path, struct path *root,
-                                u32 memory_only)
+static __noinline __attribute__((unused)) int
+path_part(struct scratch *s, u32 number, struct path *path, struct path *root, u32 memory_only)
 {
     struct vfsmount *root_mount;
     u32 header;
@@ -110,7 +110,7 @@ static long cgroup_step(u32 index, void *unused)
 }
 
 // Where the cgroup-2 hierarchy is not used (everything in its root), the pids controller of a cgroup-1 host says more.
-static __noinline int cgroup_part(struct scratch *s, struct css_set *set)
+static __noinline __attribute__((unused)) int cgroup_part(struct scratch *s, struct css_set *set)
 {
     struct kernfs_node *node;
     u32 header;

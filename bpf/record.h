@@ -150,9 +150,10 @@ struct counters {
     __u64 killed_differs, killed_unread, killed_environment, killed_unguarded;
     __u64 environment_differs; // without a listed variable: only counted
     __u64 unjudged, unguarded, kill_failed;
-    __u64 flags_full; // a child's flags found no room
-    __u64 denied;     // connections
-    __u64 reserved[8];
+    __u64 flags_full;          // a child's flags found no room
+    __u64 denied;              // connections
+    __u64 file_denied, folded; // opens and the like; reports that say the same again
+    __u64 reserved[6];
 };
 
 _Static_assert(sizeof(struct record_exec) == 200, "exec");

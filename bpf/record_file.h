@@ -20,6 +20,10 @@ enum { // struct record_file_change.flags
     FILE_FOLDER = 2,
     FILE_EXECUTABLE = 4,
     FILE_PROTECTED = 8,
+    FILE_OWNER = 16,      // the attribute is the owner
+    FILE_SHORTER = 32,    // a write that cut off
+    FILE_RUN = 64,        // denied: it was to be executed, and is blocked
+    FILE_CONTAINED = 128, // or its lineage is contained
 };
 
 // Parts: PART_PATH the file, PART_OLD_PATH, PART_ATTRIBUTE. A path whose mount is not known ends at the root of its file

@@ -50,21 +50,6 @@ static __always_inline struct scratch *scratch_get(void)
     return bpf_map_lookup_elem(&scratch, &cpu);
 }
 
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 16384);
-    __type(key, u32);
-    __type(value, struct judged);
-} judged SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1024);
-    __type(key, u32);
-    __type(value, u8);
-} guarded SEC(".maps");
-
 // Bytes with the NUL, or negative. Older kernels (6.1, 6.12) give 0 for an empty string.
 static __always_inline long read_user_string(void *to, u32 bytes, u64 from)
 {

@@ -297,6 +297,7 @@ static const struct {
     [RECORD_FORK] = {sizeof(struct record_fork), set_fork, NULL, NULL},
     [RECORD_EXIT] = {sizeof(struct record_exit), set_exit, NULL, NULL},
     [RECORD_CONNECT] = {sizeof(struct record_connect), decode_connect, NULL, NULL},
+    [RECORD_FILE] = {sizeof(struct record_file_change), decode_file, decode_file_part, NULL},
 };
 
 static void set_event(struct decoder *d)

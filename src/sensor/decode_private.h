@@ -37,3 +37,5 @@ void decode_file_facts(const struct record_file *r, Tiercel__File *f);
 
 // One kind each: `set` makes the event's message of the fixed part, `part` (may be NULL: no parts) takes one part.
 void decode_connect(struct decoder *d, Tiercel__Event *event);
+void decode_file(struct decoder *d, Tiercel__Event *event);
+void decode_file_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);

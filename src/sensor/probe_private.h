@@ -29,6 +29,7 @@ struct probe_family {
     void (*unload)(void *own);                     // own may be NULL
 };
 extern const struct probe_family probe_network_family;
+extern const struct probe_family probe_file_family;
 
 // One more row of `doctor`; its state is to be set. `instead` is emptied by probe_new() where it works.
 struct probe_mechanism *probe_mechanism_add(struct probe *probe, const char *name,
