@@ -181,8 +181,10 @@ int child_hello(struct parent *p, enum role role)
         return r;
     c->state = CHILD_STARTING;
     c->since_ns = os_monotonic_ns();
-    if (engine)
+    if (engine) {
         p->segments.cut_allowed = true;
+        p->covered_told = 0;
+    }
     if (engine || role == ROLE_SENSOR)
         connect_engine(p, ROLE_SENSOR);
     if (engine || role == ROLE_RESPOND)

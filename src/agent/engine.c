@@ -240,6 +240,9 @@ static void parent_message(struct engine *e, const struct link_message *m)
         e->prevent = ((const struct order_mode *)m->body)->prevent;
         pthread_mutex_unlock(&e->lock);
         break;
+    case ORDER_COVERAGE:
+        journal_coverage(e, ((const struct order_coverage *)m->body)->works);
+        break;
     case ORDER_RELOAD:
         use_rules(e);
         break;

@@ -5,6 +5,7 @@
 #include "agent/engine_private.h"
 
 #include "base/cleanup.h"
+#include "sensor/coverage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +46,30 @@ static void account(struct engine *e, int r, uint64_t records, uint64_t told, ui
     pthread_mutex_unlock(&e->lock);
 }
 
+// Into the batch's own arena. False: no memory, so it is still to be told.
+static bool describe_coverage(const struct engine_journal *j, struct engine_batch *b,
+                              Tiercel__Batch *batch)
+{
+    size_t n = coverage_kinds();
+    Tiercel__Coverage **rows = arena_array(&b->arena, Tiercel__Coverage *, n);
+    for (size_t i = 0; rows && i < n; i++) {
+        struct coverage c = coverage_of(i, j->works);
+        Tiercel__Coverage *row = rows[i] = arena_new(&b->arena, Tiercel__Coverage);
+        if (!row)
+            return false;
+        tiercel__coverage__init(row);
+        row->kind = arena_cstr(&b->arena, str_from(c.kind));
+        row->seen = arena_cstr(&b->arena, str_from(c.seen));
+        row->denied = arena_cstr(&b->arena, str_from(c.denied));
+        row->limit = arena_cstr(&b->arena, str_from(c.limit));
+    }
+    if (!rows)
+        return false;
+    batch->coverage = rows;
+    batch->n_coverage = n;
+    return true;
+}
+
 static void write_batch(struct engine *e)
 {
     struct engine_journal *j = &e->journal;
@@ -66,7 +91,10 @@ static void write_batch(struct engine *e)
     uint64_t cut = thrift_batch(&j->thrift, &batch, e->env.monotonic_ns(&e->env));
     pthread_mutex_lock(&j->lock);
     uint64_t before = j->writer.size;
+    bool covered = j->tell_coverage && j->works && describe_coverage(j, b, &batch);
     int r = j->writer.fd < 0 ? -EBADF : segment_append(&j->writer, &batch);
+    if (r == 0 && covered)
+        j->tell_coverage = false;
     uint64_t written = r < 0 ? 0 : j->writer.size - before;
     j->synced = false;
     pthread_mutex_unlock(&j->lock);
@@ -159,6 +187,14 @@ void journal_wake(struct engine *e)
     pthread_mutex_unlock(&e->journal.lock);
 }
 
+void journal_coverage(struct engine *e, uint64_t works)
+{
+    pthread_mutex_lock(&e->journal.lock);
+    e->journal.tell_coverage |= works != e->journal.works;
+    e->journal.works = works;
+    pthread_mutex_unlock(&e->journal.lock);
+}
+
 void journal_give(struct engine *e, uint64_t number, int fd)
 {
     struct engine_journal *j = &e->journal;
@@ -177,6 +213,7 @@ void journal_give(struct engine *e, uint64_t number, int fd)
         j->writer.fd = -1;
     }
     j->writer.broken |= torn;
+    j->tell_coverage = true;
     j->number = number;
     j->asked = false;
     pthread_mutex_unlock(&j->lock);

@@ -53,6 +53,8 @@ struct engine_journal {
     uint64_t ask_after; // CLOCK_MONOTONIC: not before, for there was no room
     uint64_t unwritten; // records lost since the last good write
     uint64_t unwritten_from;
+    uint64_t works;       // mechanisms, as the parent told last
+    bool tell_coverage;   // with the next batch: they changed, or the segment is new
     struct thrift thrift; // the thread's own
 };
 
@@ -113,6 +115,7 @@ int journal_start(struct engine *e); // recovers, asks for the segment, starts t
 void journal_give(struct engine *e, uint64_t number, int fd);
 void journal_no_segment(struct engine *e);
 void journal_wake(struct engine *e);
+void journal_coverage(struct engine *e, uint64_t works);
 void journal_stop(struct engine *e); // writes what is left, syncs
 
 // ---- engine_observe.c

@@ -19,6 +19,7 @@ enum order {
     ORDER_STOP, // engine: write what is left, sync, answer TOLD_STOPPED, and return from engine_role()
     ORDER_PIDS, // engine, respond, sensor: struct order_pids, which processes are the agent's own
     ORDER_MAKE_GROUP, // sensor: make the gate's group and answer with TOLD_GROUP
+    ORDER_COVERAGE, // engine: struct order_coverage, which mechanisms work: into the journal's next batch
     ORDER_NO_SEGMENT, // engine: struct order_no_segment, instead of GIVE_SEGMENT: count the loss, ask again later
 };
 
@@ -48,6 +49,9 @@ enum give_probe { // the members of struct probe_fds that the engine uses
 struct order_give {
     uint32_t what, number;
     uint64_t number64; // of a segment
+};
+struct order_coverage {
+    uint64_t works; // bits of sensor/coverage.h
 };
 struct order_mode {
     uint32_t prevent; // 0: rules' prevent counts as detect

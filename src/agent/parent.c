@@ -295,6 +295,7 @@ static void loop(struct parent *p)
         turn(p);
         release_engine(p);
         arming_step(p);
+        covered_tell(p);
         uint64_t now = os_monotonic_ns();
         if (now - p->tick_ns >= PARENT_TICK_MS * 1000000ull) {
             // After a pause of our own (a suspended machine) everybody looks silent: give them a turn first.

@@ -67,8 +67,9 @@ struct parent {
     struct order_state states[PARENT_STATES]; // for the engine, while there is none
     unsigned n_states;
     int run_folder, listener, signals, callers[PARENT_CALLERS];
-    bool reported; // told the service manager that we are up
-    int stopping;  // 1: asked to, 2: the engine is through, 3: all told to end
+    uint64_t covered_told; // the engine knows this
+    bool reported;         // told the service manager that we are up
+    int stopping;          // 1: asked to, 2: the engine is through, 3: all told to end
     uint64_t stopping_ns, tick_ns;
     int exit_status;
     char guardian_group[96];                // its control group, empty: none
@@ -119,6 +120,11 @@ int segments_open(struct segments *s, const char *state, uint64_t bound, struct 
 void segments_look(struct segments *s); // counts what is there
 void segments_next(struct parent *p, const struct told_segment *told);
 void segments_cut(struct parent *p, const struct told_segment *told);
+
+// ---- covered.c
+uint64_t
+covered_works(const struct parent *p); // bits of sensor/coverage.h, from the rows of `doctor`
+void covered_tell(struct parent *p);   // the engine, where it does not know yet
 
 // ---- serve.c
 void serve_accept(struct parent *p);

@@ -70,6 +70,7 @@ static void fill(struct parent *p, struct control_status *s)
         s->engine = page->engine;
     s->engine.problem[sizeof(s->engine.problem) - 1] = 0;
     s->engine.rules_version[sizeof(s->engine.rules_version) - 1] = 0;
+    s->works = covered_works(p);
     fill_roles(p, s);
     fill_gate(p->table, &s->gate);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/cleanup.h"
 #include "cli/status.h"
+#include "sensor/coverage.h"
 #include "sensor/gate.h"
 #include "sensor/probe.h"
 
@@ -65,6 +66,16 @@ static void try_probe(struct trials *t)
     probe_free(probe);
 }
 
+// What could be seen and refused if an agent ran in prevent mode.
+static uint64_t would_work(const struct trials *t)
+{
+    uint64_t works = COVERAGE_PREVENT;
+    for (size_t i = 0; i < t->n; i++)
+        if (t->mechanisms[i].works == CONTROL_WORKS)
+            works |= coverage_bit(str_from(t->mechanisms[i].name));
+    return works;
+}
+
 static int without_agent(struct cli *cli, bool json)
 {
     _cleanup_buf_ struct buf b = {0};
@@ -81,12 +92,16 @@ static int without_agent(struct cli *cli, bool json)
     if (json) {
         buf_add_str(&b, STR("{\"running\":false,\"mechanisms\":"));
         status_json_mechanisms(t.mechanisms, t.n, &b);
+        buf_add_str(&b, STR(",\"coverage\":"));
+        status_json_coverage(would_work(&t), &b);
         buf_add_str(&b, STR("}\n"));
     } else {
         buf_add_str(
             &b,
             STR("No agent runs on this machine. What can be tried without one was tried now.\n\n"));
         status_print_mechanisms(&cli->out, t.mechanisms, t.n, &b);
+        buf_add_char(&b, '\n');
+        status_print_coverage(&cli->out, would_work(&t), &b);
         buf_add_char(&b, '\n');
         status_print_limits(&cli->out, &b);
     }
@@ -99,6 +114,8 @@ static void print_running(struct cli *cli, const struct control_status *s, struc
     const struct term *t = &cli->out;
     size_t n = s->n_mechanisms <= CONTROL_MECHANISMS ? s->n_mechanisms : CONTROL_MECHANISMS;
     status_print_mechanisms(t, s->mechanisms, n, b);
+    buf_add_char(b, '\n');
+    status_print_coverage(t, s->works, b);
     buf_add_char(b, '\n');
     status_print_filesystems(t, s, b);
     buf_add_char(b, '\n');
@@ -139,7 +156,8 @@ const struct command cmd_doctor = {
     .summary = "Which mechanisms work on this machine, how that was tried, and what is not covered",
     .description = "Each mechanism works, or was tried and refused, or is absent, with the reason "
                    "and what is used in its "
-                   "place; then the file systems that the gate covers and those that it does not, "
+                   "place; then what is seen and what can be refused of each kind of event; then "
+                   "the file systems that the gate covers and those that it does not, "
                    "and the limits that "
                    "hold everywhere. Without a running agent what is safe is tried at once (root), "
                    "and the exit code is 3.",

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "cli/table.h"
 #include "cli/when.h"
+#include "sensor/coverage.h"
 
 #include <errno.h>
 
@@ -223,6 +224,25 @@ void status_print_mechanisms(const struct term *t, const struct control_mechanis
     buf_add_char(out, '\n');
     for (size_t i = 0; i < n; i++)
         mechanism_row(&table, &m[i]);
+    table_print(&table, t, 2, out);
+}
+
+void status_print_coverage(const struct term *t, uint64_t works, struct buf *out)
+{
+    static const struct column columns[] = {
+        {NULL, 14, false}, {NULL, 22, false}, {NULL, 30, false}, {NULL, 0, false}};
+    _cleanup_table_ struct table table;
+    table_init(&table, columns, 4);
+    style_text(t, STYLE_BOLD, "Kinds of events: seen by, refused by, and what is missing", out);
+    buf_add_char(out, '\n');
+    for (size_t i = 0; i < coverage_kinds(); i++) {
+        struct coverage c = coverage_of(i, works);
+        table_add(&table, STYLE_BOLD, str_from(c.kind));
+        table_add(&table, c.seen[0] ? STYLE_GREEN : STYLE_YELLOW,
+                  c.seen[0] ? str_from(c.seen) : STR("not seen"));
+        table_add(&table, STYLE_PLAIN, c.denied[0] ? str_from(c.denied) : STR("-"));
+        table_add(&table, STYLE_PLAIN, str_from(c.limit));
+    }
     table_print(&table, t, 2, out);
 }
 

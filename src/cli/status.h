@@ -11,6 +11,9 @@ void status_print_summary(const struct term *t, const struct control_status *s, 
                           struct buf *out);
 void status_print_mechanisms(const struct term *t, const struct control_mechanism *m, size_t n,
                              struct buf *out);
+// `works`: bits of sensor/coverage.h.
+void status_print_coverage(const struct term *t, uint64_t works, struct buf *out);
+void status_json_coverage(uint64_t works, struct buf *out);
 void status_print_filesystems(const struct term *t, const struct control_status *s,
                               struct buf *out);
 void status_print_limits(const struct term *t, struct buf *out);

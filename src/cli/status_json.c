@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/status.h"
 #include "event/json.h"
+#include "sensor/coverage.h"
 
 static void text(const char *name, const char *value, size_t size, struct buf *out)
 {
@@ -26,6 +27,20 @@ void status_json_mechanisms(const struct control_mechanism *m, size_t n, struct 
         TEXT("reason", m[i].reason, out);
         buf_add_char(out, ',');
         TEXT("instead", m[i].instead, out);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
+void status_json_coverage(uint64_t works, struct buf *out)
+{
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < coverage_kinds(); i++) {
+        struct coverage c = coverage_of(i, works);
+        buf_addf(out, "%s{\"kind\":\"%s\",\"seen\":\"%s\",", i ? "," : "", c.kind, c.seen);
+        TEXT("denied", c.denied, out);
+        buf_add_char(out, ',');
+        TEXT("limit", c.limit, out);
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
@@ -130,6 +145,8 @@ void status_json(const struct control_status *s, struct buf *out)
     status_json_mechanisms(
         s->mechanisms, s->n_mechanisms <= CONTROL_MECHANISMS ? s->n_mechanisms : CONTROL_MECHANISMS,
         out);
+    buf_add_str(out, STR(",\"coverage\":"));
+    status_json_coverage(s->works, out);
     filesystems(s, out);
     roles(s, out);
     buf_add_char(out, '}');

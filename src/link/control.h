@@ -70,6 +70,7 @@ struct control_status {
     uint32_t wanted;   // what was asked for; differs when prevention could not be had, see `why`
     uint32_t armed;    // the gate answers
     int32_t scope_pid; // > 0: only the mount namespace of this process is guarded
+    uint64_t works;    // bits of sensor/coverage.h: what is seen and what can be refused, by kind
     uint64_t started_ns, armed_ns; // wall clock; armed_ns 0 when not armed
     uint32_t deadline_ms;
     uint32_t n_roles, n_mechanisms, n_filesystems;
