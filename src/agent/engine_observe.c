@@ -175,7 +175,7 @@ static void keep_short(Tiercel__Event *event)
     p->namespaces = NULL;
     if (p->image) {
         Tiercel__File *f = p->image;
-        f->has_size = f->has_mode = f->has_owner = f->has_changed = f->has_sha256 = 0;
+        f->has_size = f->has_mode = f->has_owner = f->has_changed = 0;
     }
 }
 

@@ -266,7 +266,7 @@ static int engine_message(struct sensor *s, struct link_message *m)
         set_flags(s, flags);
     else if ((m->type == SENSOR_DENY_ADDRESS || m->type == SENSOR_ALLOW_ADDRESS) && a)
         address(s, a, m->type == SENSOR_DENY_ADDRESS);
-    else if (m->type == SENSOR_BUDGET && budget)
+    else if (m->type == SENSOR_BUDGET && budget && budget->share)
         probe_bulk_limit(s->probe, budget->share);
     else if (m->type == SENSOR_MOUNTS)
         return look_again(s, link_body(m, struct sensor_device));

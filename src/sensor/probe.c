@@ -241,8 +241,8 @@ struct probe *probe_free(struct probe *probe)
 
 void probe_bulk_limit(struct probe *probe, uint32_t share)
 {
-    probe->config->bulk_per_process = BULK_PER_PROCESS / (share ? share : 1);
-    probe->config->bulk_per_cgroup = BULK_PER_CGROUP / (share ? share : 1);
+    probe->config->bulk_per_process = share ? BULK_PER_PROCESS / share : 0;
+    probe->config->bulk_per_cgroup = share ? BULK_PER_CGROUP / share : 0;
 }
 
 size_t probe_mechanisms(const struct probe *probe, const struct probe_mechanism **ret)

@@ -58,7 +58,8 @@ struct probe_arming {
 };
 int probe_arm(struct probe *probe, const struct probe_arming *arming);
 
-// Bulk records a second that one process and one control group may send: the usual number divided by `share` (1 to 1000).
+// Bulk records a second that one process and one control group may send: the usual number divided by `share` (1 to 1024);
+// 0: no limit.
 void probe_bulk_limit(struct probe *probe, uint32_t share);
 
 // Devices that the gate is asked about, as stat's st_dev or mountinfo's major:minor (use the latter where they differ:
