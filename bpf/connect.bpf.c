@@ -77,6 +77,7 @@ static __always_inline void report(struct bpf_sock_addr *ctx, const u32 ip[4], u
     r.rule = rule;
     r.protocol = ctx->protocol;
     r.destination_port = bpf_ntohs(ctx->user_port);
+    r.cookie = bpf_get_socket_cookie(ctx);
     __builtin_memcpy(r.destination, ip, 16);
     if (sk) { // bound before, else the kernel chooses later
         r.source_port = sk->src_port;

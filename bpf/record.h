@@ -150,10 +150,12 @@ struct counters {
     __u64 killed_differs, killed_unread, killed_environment, killed_unguarded;
     __u64 environment_differs; // without a listed variable: only counted
     __u64 unjudged, unguarded, kill_failed;
-    __u64 flags_full;          // a child's flags found no room
-    __u64 denied;              // connections
-    __u64 file_denied, folded; // opens and the like; reports that say the same again
-    __u64 reserved[6];
+    __u64 flags_full;                   // a child's flags found no room
+    __u64 denied;                       // connections
+    __u64 file_denied, folded;          // opens and the like; reports that say the same again
+    __u64 sockets_full;                 // no memory for what is known of a socket
+    __u64 untold_sent, untold_received; // bytes of flows that were lost or throttled
+    __u64 reserved[3];
 };
 
 _Static_assert(sizeof(struct record_exec) == 200, "exec");

@@ -47,7 +47,8 @@ enum record_part_number {
     PART_MESSAGE = 10,    // of a name server, as it went over the wire
     PART_TARGET = 11,     // a second path or text: mount point, module
     PART_TYPE = 12,       // a type's name
-    PART_LAST = PART_TYPE,
+    PART_SHARES = 13,     // of a flow: struct record_share, one for each process
+    PART_LAST = PART_SHARES,
 };
 
 enum {            // of a part

@@ -275,6 +275,12 @@ void observe_counters(struct engine *e)
     }
     batch_loss(e, "table", now.flags_full - was->flags_full, from, to,
                "no room for the flags of new processes");
+    batch_loss(e, "table", now.sockets_full - was->sockets_full, from, to,
+               "no memory for what is known of a socket: its bytes are told of nobody");
+    batch_loss(e, "flow bytes sent", now.untold_sent - was->untold_sent, from, to,
+               "of flows that could not be told");
+    batch_loss(e, "flow bytes received", now.untold_received - was->untold_received, from, to,
+               "of flows that could not be told");
     batch_loss(e, "repeated", e->repeated, from, to,
                "detections of one rule in one lineage, over 20 a minute; their events are kept");
     e->repeated = 0;

@@ -298,6 +298,8 @@ static const struct {
     [RECORD_EXIT] = {sizeof(struct record_exit), set_exit, NULL, NULL},
     [RECORD_CONNECT] = {sizeof(struct record_connect), decode_connect, NULL, NULL},
     [RECORD_FILE] = {sizeof(struct record_file_change), decode_file, decode_file_part, NULL},
+    [RECORD_LISTENER] = {sizeof(struct record_socket), decode_socket, NULL, NULL},
+    [RECORD_FLOW] = {sizeof(struct record_flow), decode_flow, decode_flow_part, NULL},
 };
 
 static void set_event(struct decoder *d)
@@ -341,6 +343,8 @@ int decode(const void *bytes, size_t n, const struct decode_clock *clock, struct
         kinds[record->kind].end(&d);
     if (d.refused)
         return -ENOMEM;
+    if (d.bad)
+        return -EBADMSG;
     if (r == 0)
         *ret = out;
     return r;

@@ -12,6 +12,7 @@ struct decoder {
     const struct record *record; // the fixed part, of its kind's size
     struct decoded *out;
     bool refused; // the arena said no
+    bool bad;     // no record of this build
 };
 
 // A message of the schema in the arena. On refusal the event is given up.
@@ -39,3 +40,9 @@ void decode_file_facts(const struct record_file *r, Tiercel__File *f);
 void decode_connect(struct decoder *d, Tiercel__Event *event);
 void decode_file(struct decoder *d, Tiercel__Event *event);
 void decode_file_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);
+void decode_socket(struct decoder *d, Tiercel__Event *event);
+void decode_flow(struct decoder *d, Tiercel__Event *event);
+void decode_flow_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);
+// NULL where neither address nor port is known.
+Tiercel__Address *decode_address(struct decoder *d, const uint8_t ip[16], uint16_t port,
+                                 bool inet6);

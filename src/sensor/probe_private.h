@@ -30,6 +30,7 @@ struct probe_family {
 };
 extern const struct probe_family probe_network_family;
 extern const struct probe_family probe_file_family;
+extern const struct probe_family probe_flow_family; // also bind, listen, accept
 
 // One more row of `doctor`; its state is to be set. `instead` is emptied by probe_new() where it works.
 struct probe_mechanism *probe_mechanism_add(struct probe *probe, const char *name,

@@ -28,6 +28,10 @@
 
 enum { KEPT = 16384, MARKER_FD = 9, HOLD_FD = 8 };
 
+#ifndef FIXTURE_TRIALS
+#define FIXTURE_TRIALS false // whether LSM and fentry are tried, which the test then uses
+#endif
+
 static const uint8_t hash_key[16] = "0123456789abcdef";
 
 struct fixture {
@@ -245,8 +249,8 @@ static MAYBE_UNUSED int fixture_setup(void **state)
     assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
     assert_int_equal(stat("/proc/self/ns/mnt", &st), 0);
     f->mount_namespace = (uint32_t)st.st_ino;
-    if (probe_new(&(struct probe_options){.hash_key = hash_key, .without_trials = true}, &f->probe,
-                  &e) < 0) {
+    if (probe_new(&(struct probe_options){.hash_key = hash_key, .without_trials = !FIXTURE_TRIALS},
+                  &f->probe, &e) < 0) {
         error_print(&e, stderr);
         fputc('\n', stderr);
         return -1;
