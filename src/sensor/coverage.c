@@ -9,6 +9,8 @@ struct way {
     unsigned by; // 1 + enum coverage_mechanism; 0 ends the list
     const char *limit;
 };
+#define NO_EVENTS "the kernel's process events could not be had"
+#define LATE "noticed when the process next forks, runs something or ends"
 #define BY(mechanism) 1 + COVERAGE_##mechanism
 
 // `seen`: the first that works sees it. `denied`: every one that works takes part.
@@ -16,17 +18,41 @@ static const struct kind {
     const char *name;
     struct way seen[WAYS_MAX], denied[WAYS_MAX];
     const char *unseen, *not_denied; // said where none works
+    const char *in_detect;           // what is refused in detect mode too; NULL: nothing
 } kinds[] = {
-    {"exec", .seen = {{BY(EVENTS), NULL}}, .denied = {{BY(GATE), NULL}, {BY(EXEC_SIGNAL), NULL}},
-     .unseen = "the kernel's process events could not be had",
-     .not_denied = "only killed after it started"},
-    {"fork", .seen = {{BY(EVENTS), NULL}},
-     .unseen = "the kernel's process events could not be had"},
-    {"exit", .seen = {{BY(EVENTS), NULL}},
-     .unseen = "the kernel's process events could not be had"},
-    {"connect", .seen = {{BY(NETWORK), NULL}}, .denied = {{BY(NETWORK), NULL}},
+    {"exec", .seen = {{BY(EVENTS), NULL}},
+     .denied = {{BY(GATE), NULL}, {BY(EXEC_SIGNAL), NULL}, {BY(EXEC_DENY), NULL}},
+     .unseen = NO_EVENTS, .not_denied = "only killed after it started"},
+    {"fork", .seen = {{BY(EVENTS), NULL}}, .unseen = NO_EVENTS},
+    {"exit", .seen = {{BY(EVENTS), NULL}}, .unseen = NO_EVENTS},
+    {"connect", .seen = {{BY(NETWORK), "raw sockets are not seen"}},
+     .denied = {{BY(NETWORK), "refused by address, not by name"}},
      .unseen = "the cgroup programs could not be attached",
-     .not_denied = "the cgroup programs could not be attached"},
+     .not_denied = "the cgroup programs could not be attached",
+     .in_detect = "in detect mode only what the configuration names"},
+    {"socket", .seen = {{BY(FLOWS), NULL}},
+     .unseen = "who waits for connections and accepts them is not seen"},
+    {"flow", .seen = {{BY(FLOWS), NULL}}, .unseen = "bytes of connections are not counted"},
+    {"dns", .seen = {{BY(DNS), "port 53 only: not DNS over TLS or HTTPS"}},
+     .unseen = "names that were asked for are not seen"},
+    {"file",
+     .seen = {{BY(FILES), "watched folders and programs only"},
+              {BY(FILE_WATCH), "watched folders only; owner, attributes and links are not seen"}},
+     .denied = {{BY(FILE_DENY), NULL}, {BY(OPEN_GATE), "opens of protected data only"}},
+     .unseen = "changes of files are not seen", .not_denied = "the kernel asks nobody"},
+    {"credentials", .seen = {{BY(CREDENTIALS), NULL}, {BY(SIGNALS), LATE}},
+     .unseen = "changes of user and capabilities are only seen at the next program start"},
+    {"access", .seen = {{BY(PTRACE), NULL}}, .denied = {{BY(SECURITY_DENY), "services only"}},
+     .unseen = "who reaches into another process is not seen", .not_denied = "needs BPF LSM"},
+    {"module", .seen = {{BY(MODULES), NULL}}, .denied = {{BY(SECURITY_DENY), "services only"}},
+     .unseen = "loading and unloading of modules is not seen", .not_denied = "needs BPF LSM"},
+    {"bpf", .seen = {{BY(BPF), NULL}}, .denied = {{BY(SECURITY_DENY), "services only"}},
+     .unseen = "programs that others load into the kernel are not seen",
+     .not_denied = "needs BPF LSM"},
+    {"mount", .seen = {{BY(MOUNTS), NULL}}, .unseen = "who mounts is not seen"},
+    {"namespaces", .seen = {{BY(NAMESPACES), NULL}, {BY(SIGNALS), LATE}},
+     .unseen = "changes are only seen at the next program start"},
+    {"signal", .seen = {{BY(SIGNALS), NULL}}, .unseen = "signals are not seen"},
 };
 
 static const struct {
@@ -89,7 +115,8 @@ struct coverage coverage_of(size_t kind, uint64_t works)
         add(c.limit, sizeof c.limit, "; ", k->unseen);
     if (!k->denied[0].by)
         return c; // nothing that anybody would want to refuse
-    if (!(works & COVERAGE_PREVENT)) {
+    bool prevents = works & COVERAGE_PREVENT;
+    if (!prevents && !k->in_detect) {
         add(c.limit, sizeof c.limit, "; ", "nothing is refused in detect mode");
         return c;
     }
@@ -100,5 +127,7 @@ struct coverage coverage_of(size_t kind, uint64_t works)
         }
     if (!c.denied[0])
         add(c.limit, sizeof c.limit, "; ", k->not_denied);
+    else if (!prevents)
+        add(c.limit, sizeof c.limit, "; ", k->in_detect);
     return c;
 }

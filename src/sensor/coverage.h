@@ -11,7 +11,22 @@
     X(EVENTS, "process events", "tracepoints")                                                     \
     X(EXEC_SIGNAL, "exec signal", "exec signal")                                                   \
     X(GATE, "gate", "gate")                                                                        \
-    X(NETWORK, "network deny", "cgroup programs")
+    X(EXEC_DENY, "exec deny", "LSM")                                                               \
+    X(NETWORK, "network deny", "cgroup programs")                                                  \
+    X(FLOWS, "flows", "tracing of sockets")                                                        \
+    X(DNS, "dns", "cgroup programs")                                                               \
+    X(FILES, "file events", "fentry")                                                              \
+    X(FILE_WATCH, "file watch", "fanotify")                                                        \
+    X(FILE_DENY, "file deny", "LSM")                                                               \
+    X(OPEN_GATE, "open gate", "open gate")                                                         \
+    X(CREDENTIALS, "credential events", "fentry")                                                  \
+    X(PTRACE, "ptrace events", "fentry")                                                           \
+    X(MODULES, "module events", "fentry")                                                          \
+    X(BPF, "bpf events", "fentry")                                                                 \
+    X(MOUNTS, "mount events", "fentry")                                                            \
+    X(NAMESPACES, "namespace events", "fentry")                                                    \
+    X(SIGNALS, "signal events", "tracepoints")                                                     \
+    X(SECURITY_DENY, "security deny", "LSM")
 
 enum coverage_mechanism {
 #define COVERAGE_NUMBER(number, name, shown) COVERAGE_##number,

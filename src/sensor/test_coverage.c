@@ -49,6 +49,17 @@ static void test_coverage_denies_only_in_prevent_mode_and_by_what_works(void **s
     assert_string_equal(c.denied, "gate, exec signal");
 }
 
+static void test_coverage_says_what_is_refused_in_detect_mode_too(void **state)
+{
+    (void)state;
+    uint64_t works = coverage_bit(STR("network deny"));
+    struct coverage detect = coverage_of(kind("connect"), works);
+    struct coverage prevent = coverage_of(kind("connect"), works | COVERAGE_PREVENT);
+    assert_string_equal(detect.denied, prevent.denied);
+    assert_non_null(strstr(detect.limit, "configuration"));
+    assert_null(strstr(prevent.limit, "configuration"));
+}
+
 static void test_coverage_knows_the_rows_of_doctor(void **state)
 {
     (void)state;
@@ -64,6 +75,7 @@ int main(void)
         cmocka_unit_test(test_coverage_every_kind_is_seen_by_something_or_says_what_is_missing),
         cmocka_unit_test(test_coverage_names_each_kind_once),
         cmocka_unit_test(test_coverage_denies_only_in_prevent_mode_and_by_what_works),
+        cmocka_unit_test(test_coverage_says_what_is_refused_in_detect_mode_too),
         cmocka_unit_test(test_coverage_knows_the_rows_of_doctor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
