@@ -104,11 +104,6 @@ static __always_inline void before_name(u32 operation, const struct path *folder
     }
 }
 
-static __always_inline struct inode *inode_of(struct dentry *dentry)
-{
-    return (struct inode *)((struct dentry___file *)dentry)->d_inode;
-}
-
 SEC("fentry/security_path_mkdir")
 int BPF_PROG(before_mkdir, const struct path *folder, struct dentry *dentry)
 {
@@ -358,7 +353,8 @@ int BPF_PROG(on_close, struct file *file)
     struct dentry *dentry;
     u32 watch_flags = 0;
 
-    if (!(f->f_mode & FMODE_WRITE) || !S_ISREG(file->f_inode->i_mode))
+    if ((f->f_mode & (FMODE_WRITE | FMODE_OPENED)) != (FMODE_WRITE | FMODE_OPENED) ||
+        !S_ISREG(file->f_inode->i_mode))
         return 0;
     dentry = file->f_path.dentry;
     c.watch = watch_of((void *)dentry->d_parent, &watch_flags);
@@ -440,7 +436,7 @@ int BPF_PROG(before_chmod, const struct path *path, u32 mode)
         return 0;
     p = keep(PENDING_MODE, path->dentry, path->mnt, NULL);
     if (p)
-        p->old_mode = inode->i_mode;
+        p->old_mode = BPF_CORE_READ(inode, i_mode);
     return 0;
 }
 
@@ -477,6 +473,8 @@ static __always_inline int mode_changed(struct pending *p, struct dentry *dentry
     c.watch = watch_of((void *)dentry->d_parent, &watch_flags);
     c.old_mode = p->old_mode;
     file_describe(&c.file, inode);
+    if (c.old_mode == c.file.mode)
+        return 0;
     if (!gained(c.old_mode, c.file.mode) &&
         (!c.watch || !is_wanted(watch_flags, c.file.mode | c.old_mode)))
         return 0;
@@ -533,12 +531,12 @@ static __always_inline int attribute_changed(struct dentry *dentry, const char *
     if (!c.watch) {
         if (!set || !is_capability(name))
             return 0;
-    } else if (!is_wanted(watch_flags, inode->i_mode)) {
+    } else if (!is_wanted(watch_flags, BPF_CORE_READ(inode, i_mode))) {
         return 0;
     }
     file_describe(&c.file, inode);
     c.dentry = dentry;
-    c.mount = some_mount((void *)inode->i_sb, task->nsproxy);
+    c.mount = some_mount((void *)BPF_CORE_READ(inode, i_sb), task->nsproxy);
     c.attribute = name;
     report(&c);
     return 0;

@@ -52,6 +52,7 @@ struct file___file {
 
 #define EPERM 1
 #define FMODE_WRITE 2
+#define FMODE_OPENED 0x80000
 #define FMODE_CREATED 0x100000
 #define S_ISREG(mode) (((mode)&S_IFMT) == S_IFREG)
 #define S_ISDIR(mode) (((mode)&S_IFMT) == S_IFDIR)
@@ -166,8 +167,8 @@ static __always_inline struct protect_policy *protection_at(u64 inode, u32 devic
     return bpf_map_lookup_elem(&protected, &key);
 }
 
-// By the file itself or a folder above it. A name that is not there yet is protected by its folder.
-static __noinline struct protect_policy *protection_of(struct dentry___file *dentry)
+// By a folder above it. A folder that something is in has an inode.
+static __noinline struct protect_policy *protection_above(struct dentry___file *dentry)
 {
     struct protect_policy *policy;
     struct dentry___file *parent;
@@ -175,19 +176,36 @@ static __noinline struct protect_policy *protection_of(struct dentry___file *den
 
     if (!dentry)
         return NULL;
-    for (u32 i = 0; i <= PROTECT_DEPTH; i++) {
-        inode = dentry->d_inode;
-        if (inode) {
-            policy = protection_at(inode->i_ino, inode->i_sb->s_dev);
-            if (policy)
-                return policy;
-        }
+    for (u32 i = 0; i < PROTECT_DEPTH; i++) {
         parent = dentry->d_parent;
         if (parent == dentry)
             return NULL;
+        inode = parent->d_inode;
+        if (!inode)
+            return NULL;
+        policy = protection_at(inode->i_ino, inode->i_sb->s_dev);
+        if (policy)
+            return policy;
         dentry = parent;
     }
     return NULL;
+}
+
+// By the file itself or a folder above it. A name that is not there yet is protected by its folder.
+static __noinline struct protect_policy *protection_of(struct dentry___file *dentry)
+{
+    struct protect_policy *policy;
+    struct inode *inode;
+
+    if (!dentry)
+        return NULL;
+    inode = inode_of(dentry);
+    if (inode) {
+        policy = protection_at(BPF_CORE_READ(inode, i_ino), BPF_CORE_READ(inode, i_sb, s_dev));
+        if (policy)
+            return policy;
+    }
+    return protection_above(dentry);
 }
 
 // Whether the same was reported a moment ago; else how often it came since the last report.

@@ -20,32 +20,19 @@ static __always_inline void refused(struct change *c)
         change_report(c);
 }
 
-// Facts of a name that is not there are its folder's.
-static __noinline int describe_nearest(struct record_file *f, struct dentry___file *dentry)
-{
-    struct inode___file *inode;
-
-    if (!f || !dentry)
-        return 0;
-    inode = dentry->d_inode;
-    if (!inode)
-        inode = dentry->d_parent->d_inode;
-    if (inode)
-        file_describe(f, (struct inode *)inode);
-    return 0;
-}
-
 // Of an operation on a name. `mount` NULL: not told.
 static __noinline int deny_name(struct dentry___file *dentry, const void *mount, u32 action)
 {
     struct task_struct *task = bpf_get_current_task_btf();
     struct protect_policy *policy = protection_of(dentry);
     struct change c = {.action = action, .flags = FILE_PROTECTED, .watch = WATCH_PROTECTED};
+    struct inode *inode;
 
     if (!policy || !may_not(policy, flags_of(bpf_get_current_pid_tgid() >> 32)))
         return 0;
     c.rule = policy->rule;
-    describe_nearest(&c.file, dentry);
+    inode = inode_of(dentry);
+    file_describe(&c.file, inode ?: inode_of(dentry->d_parent)); // of a new name: its folder's
     c.dentry = dentry;
     c.mount = mount ?: some_mount(dentry->d_parent->d_inode->i_sb, task->nsproxy);
     refused(&c);
@@ -83,11 +70,15 @@ static __noinline struct protect_policy *protection_by_name(struct inode___file 
 // A file below an overlay is opened with the overlay's path on older kernels: then a name of the file itself counts.
 static __always_inline struct protect_policy *protection_of_file(struct file___file *file)
 {
-    struct protect_policy *policy = protection_of(file->f_path.dentry);
+    struct dentry___file *dentry = file->f_path.dentry;
+    struct inode___file *inode = file->f_inode;
+    struct protect_policy *policy = protection_at(inode->i_ino, inode->i_sb->s_dev);
 
-    if (policy || file->f_path.dentry->d_inode == file->f_inode)
+    if (!policy)
+        policy = protection_above(dentry);
+    if (policy || (void *)inode_of(dentry) == (void *)inode)
         return policy;
-    return protection_by_name(file->f_inode);
+    return protection_by_name(inode);
 }
 
 static __always_inline int deny_file(struct file *file)

@@ -45,6 +45,66 @@ static MAYBE_UNUSED void watch(struct fixture *f, const char *path, unsigned cla
                      0);
 }
 
+static char *texts[512];
+static unsigned n_texts;
+
+// Path of a name in a folder; freed at the end.
+static MAYBE_UNUSED const char *in(const char *folder, const char *name)
+{
+    assert_true(n_texts < sizeof texts / sizeof *texts);
+    assert_true(asprintf(&texts[n_texts], "%s/%s", folder, name) > 0);
+    return texts[n_texts++];
+}
+
+static MAYBE_UNUSED bool is_path(ProtobufCBinaryData path, const char *wanted)
+{
+    return path.len == strlen(wanted) && !memcmp(path.data, wanted, path.len);
+}
+
+// The only change of that kind to that path by that process since the last drain(); NULL: none. Two are a failure.
+static MAYBE_UNUSED Tiercel__FileChange *change_by(struct fixture *f, pid_t pid, unsigned action,
+                                                   const char *path)
+{
+    Tiercel__FileChange *found = NULL;
+    struct decoded *d;
+
+    for (unsigned i = 0; (d = find(f, RECORD_FILE, pid, i)); i++) {
+        Tiercel__FileChange *c = d->event->file;
+        if (c->action != action || !is_path(c->file->path, path))
+            continue;
+        if (found)
+            fail_msg("action %u of %s was reported twice", action, path);
+        found = c;
+    }
+    return found;
+}
+
+static MAYBE_UNUSED Tiercel__FileChange *change(struct fixture *f, unsigned action,
+                                                const char *path)
+{
+    return change_by(f, getpid(), action, path);
+}
+
+static MAYBE_UNUSED unsigned count_changes(struct fixture *f, pid_t pid)
+{
+    unsigned n = 0;
+    while (find(f, RECORD_FILE, pid, n))
+        n++;
+    return n;
+}
+
+static MAYBE_UNUSED void assert_facts(const Tiercel__FileChange *c, const struct stat *st)
+{
+    assert_non_null(c);
+    assert_int_equal(c->file->inode, st->st_ino);
+    assert_int_equal(c->file->device, st->st_dev);
+    assert_int_equal(c->file->mode, st->st_mode);
+    assert_int_equal(c->file->owner, st->st_uid);
+    assert_false(c->file->path_cut);
+    assert_int_equal(c->folder, S_ISDIR(st->st_mode));
+    assert_false(c->denied);
+}
+
 static MAYBE_UNUSED int file_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -82,6 +142,8 @@ static MAYBE_UNUSED int file_teardown(void **state)
     ring_close(f->bulk);
     probe_free(f->probe);
     arena_done(&f->arena);
+    while (n_texts)
+        free(texts[--n_texts]);
     free(f);
     return 0;
 }
