@@ -138,6 +138,16 @@ static int take_address(struct config *c, struct str v, struct error *e)
     return r;
 }
 
+static int take_protected_folder(struct config *c, struct str v, struct error *e)
+{
+    return protect_add_folder(&c->protect, v, e);
+}
+
+static int take_protected_allow(struct config *c, struct str v, struct error *e)
+{
+    return protect_add_allow(&c->protect, v, e);
+}
+
 static const struct key {
     struct str name;
     bool list;
@@ -153,6 +163,8 @@ static const struct key {
     {STR("cpu_budget"), false, take_cpu},
     {STR("memory_budget"), false, take_memory},
     {STR("deny_addresses"), true, take_address},
+    {STR("protected_folders"), true, take_protected_folder},
+    {STR("protected_allow"), true, take_protected_allow},
 };
 #define KEYS (sizeof(keys) / sizeof(*keys))
 
@@ -202,6 +214,27 @@ static int take_one(struct reader *r, const struct key *key, const yaml_node_t *
     return result < 0 ? bad(r, &n->start_mark, "%.300s", e.what) : 0;
 }
 
+// "- /srv/data: database" is a mapping of one pair in YAML; it is taken as the text that it looks like.
+static int take_pair_of_list(struct reader *r, const struct key *key, yaml_document_t *document,
+                             const yaml_node_t *n)
+{
+    char text[2 * PROTECT_PATH + 4];
+    struct error e = {0};
+    const yaml_node_pair_t *pair = n->data.mapping.pairs.start;
+    bool one = n->data.mapping.pairs.top == pair + 1;
+    const yaml_node_t *left = one ? yaml_document_get_node(document, pair->key) : NULL;
+    const yaml_node_t *right = one ? yaml_document_get_node(document, pair->value) : NULL;
+    if (!left || !right || left->type != YAML_SCALAR_NODE || right->type != YAML_SCALAR_NODE)
+        return bad(r, &n->start_mark, "'" STR_FMT "' wants single values, or 'PATH: WHO'",
+                   STR_ARG(key->name));
+    int size = snprintf(text, sizeof(text), STR_FMT ": " STR_FMT, STR_ARG(scalar(left)),
+                        STR_ARG(scalar(right)));
+    if (size < 0 || (size_t)size >= sizeof(text))
+        return bad(r, &n->start_mark, "the pair is too long");
+    int result = key->take(r->config, str_bytes(text, (size_t)size), &e);
+    return result < 0 ? bad(r, &n->start_mark, "%.300s", e.what) : 0;
+}
+
 static int take_value(struct reader *r, const struct key *key, yaml_document_t *document,
                       const yaml_node_t *value)
 {
@@ -211,7 +244,9 @@ static int take_value(struct reader *r, const struct key *key, yaml_document_t *
         return bad(r, &value->start_mark, "'" STR_FMT "' wants a list", STR_ARG(key->name));
     for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top;
          i++) {
-        int result = take_one(r, key, yaml_document_get_node(document, *i));
+        const yaml_node_t *n = yaml_document_get_node(document, *i);
+        int result = n->type == YAML_MAPPING_NODE ? take_pair_of_list(r, key, document, n)
+                                                  : take_one(r, key, n);
         if (result < 0)
             return result;
     }
@@ -222,7 +257,7 @@ static int unknown_key(struct reader *r, const yaml_node_t *n)
 {
     struct str name = scalar(n);
     bad(r, &n->start_mark, "unknown key '" STR_FMT "'", (int)(name.n < 60 ? name.n : 60), name.p);
-    char known[200] = "";
+    char known[240] = "";
     for (size_t i = 0; i < KEYS; i++)
         snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", i ? ", " : "",
                  keys[i].name.p);

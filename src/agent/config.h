@@ -6,6 +6,7 @@
 #include "agent/role.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "sensor/protect.h"
 
 #define CONFIG_FILE "/etc/tiercel/tiercel.yml"
 #define CONFIG_BYTES_MAX 65536u
@@ -19,6 +20,7 @@ struct config {
     uint64_t memory_bytes;  // of the engine, at least 32 MiB; 0: no limit
     uint32_t n_deny;
     struct sensor_address deny[ROLE_DENY_MAX];
+    struct protect_settings protect;
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
     char run[64]; // short: a socket's path is at most 107 bytes
 };

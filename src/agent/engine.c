@@ -73,6 +73,9 @@ int engine_prepare(struct role_context *context)
     int r = e->wake_fd < 0 ? -errno : gate_table_map(context->given[GIVE_TABLE], &e->table);
     if (r < 0)
         return r;
+    r = protect_start(e);
+    if (r < 0)
+        return r;
     gate_hold(e->table, GATE_HOLDER_ENGINE);
     struct error error = {0};
     r = gate_probe_start(SELF_TEST_FILE, &e->self_test, &error);
@@ -152,7 +155,7 @@ static int use_rules(struct engine *e)
 
 static int gate_up(struct engine *e)
 {
-    static const struct gate_ops ops = {engine_judge, engine_judged, engine_late, engine_caller,
+    static const struct gate_ops ops = {engine_judge, engine_judged, engine_late, engine_open, engine_caller,
                                         NULL};
     struct gate_ops mine = ops;
     struct told_gate told = {0};

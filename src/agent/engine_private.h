@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine role in parts: engine.c (start, messages, loop), engine_batch.c (what is collected), engine_journal.c (its
-// writer thread), engine_observe.c (kernel records), engine_judge.c (questions of the gate), engine_act.c (orders),
-// engine_facts.c (hashes, container names).
+// writer thread), engine_observe.c (kernel records), engine_judge.c (questions of the gate), engine_protect.c (opens of
+// protected data), engine_act.c (orders), engine_facts.c (hashes, container names).
 // One lock guards tree, detect and the open batch. It is never held over a write, a poll or an fsync, so a question of
 // the gate waits at most for one slice of records (OBSERVE_SLICE). The journal has a thread of its own, so a slow disk
 // delays neither verdicts nor the sign of life.
@@ -13,11 +13,13 @@
 #include "base/arena.h"
 #include "base/env.h"
 #include "detect/detect.h"
+#include "detect/flood.h"
 #include "enrich/tree.h"
 #include "event/segment.h"
 #include "sensor/decode.h"
 #include "sensor/gate.h"
 #include "sensor/probe.h"
+#include "sensor/protect.h"
 #include "sensor/ring.h"
 
 #include <pthread.h>
@@ -76,7 +78,9 @@ struct engine {
     struct decode_clock clock;
     struct gate_table *table;
     struct gate *gate;
-    struct gate_probe self_test; // started before the sandbox closed
+    struct gate_probe self_test;            // started before the sandbox closed
+    const struct protect_settings *protect; // NULL: not given
+    struct flood protect_flood;
     bool prevent;
     uint32_t scope; // mount namespace that is guarded; 0: the whole host
     bool stopping;
@@ -142,6 +146,10 @@ bool engine_caller(void *context, pid_t tid, pid_t *ret_pid, uint64_t *ret_start
 void engine_late(void *context, const struct gate_question *q, const char *why);
 bool engine_is_way_in(const Tiercel__Event *event);
 bool engine_may_kill_lineage(const Tiercel__Event *event);
+
+// ---- engine_protect.c
+int protect_start(struct engine *e);
+bool engine_open(void *context, unsigned worker, const struct gate_question *q);
 
 // ---- engine_probe.c
 int engine_open_probes(struct engine *e);

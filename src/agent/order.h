@@ -32,6 +32,7 @@ enum give {
     GIVE_PEER_RESPOND, // channel to respond: engine
     GIVE_PROBE, // ring or map of the sensor's; order_give.number says which (enum give_probe): engine, at the start;
     // again, each with the same number, after the sensor was restarted
+    GIVE_PROTECT, // memory file: struct protect_settings (sensor/protect.h), sealed: sensor, engine; at the start
     GIVE_SEGMENT, // journal file, append-only; order_give.number is its number: engine, after TOLD_NEXT_SEGMENT
     GIVE_COUNT,
 };

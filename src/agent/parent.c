@@ -412,7 +412,8 @@ static int prepare(struct parent *p, int32_t scope_pid, struct error *e)
     if ((r = segments_open(&p->segments, p->config.state, p->config.journal_bytes, e)) < 0)
         return r;
     if ((r = gate_table_create(&p->table_fd)) < 0 ||
-        (r = gate_table_map(p->table_fd, &p->table)) < 0 || (r = open_signals(p)) < 0 ||
+        (r = gate_table_map(p->table_fd, &p->table)) < 0 ||
+        (r = protect_share(&p->config.protect, &p->protect_fd)) < 0 || (r = open_signals(p)) < 0 ||
         (r = fill_setup(p, scope_pid)) < 0)
         return error_set(e, r, "the agent cannot be prepared: %s", strerror(-r));
     atomic_store(&p->table->deadline_ms, p->config.deadline_ms);

@@ -61,7 +61,7 @@ struct parent {
     struct child children[ROLE_COUNT];
     struct arming arming;
     struct segments segments;
-    int table_fd;
+    int table_fd, protect_fd;
     struct gate_table *table;
     int probes[GIVE_PROBE_COUNT];
     struct order_state states[PARENT_STATES]; // for the engine, while there is none

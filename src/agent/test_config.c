@@ -20,7 +20,9 @@ static void test_every_key_is_taken(void **state)
     const char *text =
         "# the agent\nmode: prevent\nrules: /srv/rules\nexceptions: /srv/e.yml\nstate: /srv/state\n"
         "run: /run/t\ndeadline_ms: 80\njournal_bytes: 1 GiB\ncpu_budget: 0\nmemory_budget: 64 MiB\n"
-        "deny_addresses: [127.66.0.0/16, '2001:db8::/32', 10.0.0.1]\n";
+        "deny_addresses: [127.66.0.0/16, '2001:db8::/32', 10.0.0.1]\n"
+        "protected_folders: [/srv/research, /home/a b/]\n"
+        "protected_allow:\n  - /srv/research/public: web\n  - '/srv/research: /usr/bin/backup'\n";
     assert_int_equal(config_parse(str_from(text), "t.yml", &c, &e), 0);
     assert_true(c.prevent);
     assert_string_equal(c.rules, "/srv/rules");
@@ -35,6 +37,12 @@ static void test_every_key_is_taken(void **state)
     assert_int_equal(c.deny[0].prefix, 16);
     assert_int_equal(c.deny[1].family, AF_INET6);
     assert_int_equal(c.deny[2].prefix, 32);
+    assert_int_equal(c.protect.n_folders, 2);
+    assert_string_equal(c.protect.folders[1], "/home/a b");
+    assert_int_equal(c.protect.n_allows, 2);
+    assert_string_equal(c.protect.allows[0].path, "/srv/research/public");
+    assert_string_equal(c.protect.allows[0].who, "web");
+    assert_string_equal(c.protect.allows[1].who, "/usr/bin/backup");
 }
 
 static void test_empty_file_changes_nothing(void **state)
@@ -72,6 +80,11 @@ static void test_errors_have_their_place(void **state)
         {"deny_addresses:\n  - 10.0.0.1/8\n", "behind its prefix", 2, 5},
         {"deny_addresses:\n  - 10.0.0.1/33\n", "0 to 32", 2, 5},
         {"deny_addresses:\n  - example.org\n", "not an address", 2, 5},
+        {"protected_folders: [srv]\n", "a full path", 1, 21},
+        {"protected_folders: [/srv: web]\n", "a full path", 1, 21},
+        {"protected_allow:\n  - /srv: nobody\n", "neither a program's", 2, 5},
+        {"protected_allow:\n  - {/srv: web, /home: web}\n", "single values", 2, 5},
+        {"protected_allow:\n  - /srv: [web]\n", "single values", 2, 5},
         {"mode: 'det\n", "not YAML", 2, 1},
         {"? [a, b]\n: c\n", "single word", 1, 3},
     };

@@ -185,13 +185,23 @@ static void fill_counted(Tiercel__Detection *t, const struct rule_fired *fired, 
         t->events[t->n_events++] = (Tiercel__Event *)j->event; // only read: the message borrows it
 }
 
-static const struct exception *exception_for(const struct judging *j, const struct rule *rule)
+static const struct exception *exception_for(const struct detect *d, struct str rule_id,
+                                             const Tiercel__Event *event)
 {
-    uint64_t now = j->event->time ? j->event->time : j->d->now;
-    for (size_t i = 0; i < j->d->n_exceptions; i++)
-        if (exception_lifts(&j->d->exceptions[i], rule->id, j->event, now))
-            return &j->d->exceptions[i];
+    uint64_t now = event->time ? event->time : d->now;
+    for (size_t i = 0; i < d->n_exceptions; i++)
+        if (exception_lifts(&d->exceptions[i], rule_id, event, now))
+            return &d->exceptions[i];
     return NULL;
+}
+
+bool detect_lifts(const struct detect *d, struct str rule_id, const Tiercel__Event *event,
+                  struct str *ret_id)
+{
+    const struct exception *x = exception_for(d, rule_id, event);
+    if (x)
+        *ret_id = x->id;
+    return x;
 }
 
 // Does this rule decide? Of several the gravest, then the first.
@@ -200,7 +210,7 @@ static bool decides(struct judging *j, const struct rule *rule)
     struct detect_result *r = &j->result;
     if (rule->action != RULE_PREVENT)
         return false;
-    const struct exception *x = exception_for(j, rule);
+    const struct exception *x = exception_for(j->d, rule->id, j->event);
     if (x) {
         r->exception = x->id;
         return false;

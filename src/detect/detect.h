@@ -20,6 +20,9 @@ int detect_load(struct detect *d, const char *folder,
 int detect_load_file(struct detect *d, const char *file, struct error *e);
 // All or nothing. -ENOENT when there is no such file.
 int detect_load_exceptions(struct detect *d, const char *file, struct error *e);
+// Does a reviewed exception lift what this rule (or built-in detection) forbids about the event? Its id lives as long as d.
+bool detect_lifts(const struct detect *d, struct str rule_id, const Tiercel__Event *event,
+                  struct str *ret_id);
 uint64_t detect_exceptions(const struct detect *d);  // in force at the newest event's time
 int detect_ready(struct detect *d, struct error *e); // compiles
 const struct rule_set *detect_rules(const struct detect *d);

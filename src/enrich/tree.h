@@ -60,6 +60,9 @@ enum {
 // Flags of the process, to be set in the kernel on `id`; a service's main process has TREE_SERVICE as well, for its children.
 uint32_t tree_flags(struct tree *tree, const Tiercel__ProcessId *id);
 
+// It is the main process of a service, not one of its workers.
+bool tree_is_main(struct tree *tree, const Tiercel__ProcessId *id);
+
 struct tree_stats {
     uint64_t processes, dead, refused, from_proc;
 };

@@ -81,6 +81,13 @@ uint32_t tree_flags(struct tree *tree, const Tiercel__ProcessId *id)
     return flags;
 }
 
+bool tree_is_main(struct tree *tree, const Tiercel__ProcessId *id)
+{
+    const struct node *node = node_find(tree, id->pid, id->start);
+    return node && node->group && node->depth == 0 && node->group->main_pid == node->pid &&
+           node->group->main_start == node->start;
+}
+
 struct tree_stats tree_stats(const struct tree *tree)
 {
     struct tree_stats s = tree->stats;

@@ -53,7 +53,9 @@ struct control_engine {
     uint64_t kills, kills_failed;
     uint64_t rule_limits;   // regular expressions that hit their limit
     uint64_t arena_refused; // batch memory quota reached
-    uint64_t reserved[14];
+    uint64_t protected_denied; // opens of protected data that were refused
+    uint64_t protected_seen;   // and those that were not: detect mode, exception, too late
+    uint64_t reserved[12];
     char rules_version[68]; // hexadecimal
     char problem[188];      // the last one, empty when none
 };

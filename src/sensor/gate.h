@@ -86,6 +86,8 @@ struct gate_question {
     bool compat;                          // 32-bit caller (or x32)
     bool
         unread; // argv could not be read, without fault of the caller; argv and environment are empty
+    bool
+        open; // not an execve: protected data is to be opened; no argv, nothing of the file is read
     uint64_t asked_ns; // CLOCK_MONOTONIC
 };
 struct gate_ops {
@@ -99,6 +101,8 @@ struct gate_ops {
                   uint32_t tail_bytes, uint64_t environment);
     // A deny came after the deadline, or argv could not be read (EFAULT, stuck): end this task. Any thread.
     void (*late)(void *context, const struct gate_question *q, const char *why);
+    // The same as judge() for an open of protected data. A deny that comes too late ends nothing. May be NULL: allow.
+    bool (*open)(void *context, unsigned worker, const struct gate_question *q);
     // Who asks, where that is known for sure without /proc: the process and its start. May be NULL; any thread.
     bool (*caller)(void *context, pid_t tid, pid_t *ret_pid, uint64_t *ret_start);
     void *context;

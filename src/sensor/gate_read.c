@@ -17,13 +17,18 @@
 static void opened(struct gate_thread *t, const struct fanotify_event_metadata *event)
 {
     struct gate *g = t->gate;
-    t->q = (struct gate_question){.tid = event->pid, .fd = event->fd, .asked_ns = gate_now()};
+    t->q = (struct gate_question){.tid = event->pid,
+                                  .fd = event->fd,
+                                  .asked_ns = gate_now(),
+                                  .open = !(event->mask & FAN_OPEN_EXEC_PERM)};
     t->word = t->q.asked_ns << 2 | GATE_OPEN;
     if (event->fd < GATE_FD_SPLIT)
         atomic_store(&g->table->question[event->fd], t->word);
     if ((uint32_t)event->fd > atomic_load_explicit(&g->table->top, memory_order_relaxed))
         atomic_store(&g->table->top, (uint32_t)event->fd);
     gate_count(g->table, GATE_QUESTIONS);
+    if (t->q.open)
+        gate_count(g->table, GATE_OPENS);
     gate_watch_wake(g);
 }
 
@@ -40,7 +45,7 @@ static bool read_group(struct gate_thread *t)
         gate_count(g->table, GATE_READ_FAILED);
     if (n != sizeof event || event.vers != FANOTIFY_METADATA_VERSION || event.fd < 0)
         return false;
-    if (!(event.mask & FAN_OPEN_EXEC_PERM)) { // nothing else was asked for
+    if (!(event.mask & (FAN_OPEN_EXEC_PERM | FAN_OPEN_PERM))) { // nothing else was asked for
         close(event.fd);
         return false;
     }
@@ -146,7 +151,7 @@ static void identify(struct gate_thread *t)
     t->q.start = stat_field(text, 20) * TICK_NS;
 }
 
-static void describe_file(struct gate_thread *t)
+static void stat_file(struct gate_thread *t)
 {
     struct stat st;
     char name[16];
@@ -163,8 +168,13 @@ static void describe_file(struct gate_thread *t)
         t->q.mode = st.st_mode;
         t->q.owner = st.st_uid;
     }
+}
+
+static void describe_file(struct gate_thread *t)
+{
+    stat_file(t);
     // The only read of a file: the page that the exec itself reads next. Where it is slow the deadline stands.
-    n = pread(t->q.fd, t->head, sizeof t->head, 0);
+    ssize_t n = pread(t->q.fd, t->head, sizeof t->head, 0);
     gate_image_parse((struct str){t->head, n > 0 ? (size_t)n : 0}, &t->image);
     if (!t->image.interpreter.n && t->image.interpreter_bytes) {
         n = pread(t->q.fd, t->interpreter, t->image.interpreter_bytes,
@@ -177,6 +187,11 @@ static void describe_file(struct gate_thread *t)
 
 void gate_describe(struct gate_thread *t)
 {
+    if (t->q.open) { // nothing is expected of a chain, and nothing of the file is read
+        stat_file(t);
+        identify(t);
+        return;
+    }
     describe_file(t);
     gate_chain_take(t);
     if (!t->q.pid)

@@ -99,6 +99,9 @@ const char *gate_counter_name(enum gate_counter counter)
         [GATE_NOT_RAISED] = "priority not raised",
         [GATE_NOT_LOCKED] = "memory not locked",
         [GATE_RELEASED] = "released by the guardian",
+        [GATE_OPENS] = "opens of protected data",
+        [GATE_OPENS_DENIED] = "opens denied",
+        [GATE_OPENS_OWN] = "opens by the engine",
     };
     return names[counter];
 }

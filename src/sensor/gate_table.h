@@ -29,6 +29,9 @@ enum gate_counter {
     GATE_NOT_RAISED,     // no raised priority
     GATE_NOT_LOCKED,     // memory not locked
     GATE_RELEASED,       // the guardian killed the holders
+    GATE_OPENS,          // of the questions: opens of protected data
+    GATE_OPENS_DENIED,
+    GATE_OPENS_OWN, // by the engine itself
     GATE_COUNTERS,
 };
 
