@@ -172,6 +172,8 @@ int child_hello(struct parent *p, enum role role)
         r = child_give(p, role, GIVE_PAGE, 0, c->page_fd);
     if (r == 0 && role != ROLE_RESPOND)
         r = child_give(p, role, GIVE_TABLE, 0, p->table_fd);
+    if (r == 0 && (engine || role == ROLE_SENSOR))
+        r = child_give(p, role, GIVE_PROTECT, 0, p->protect_fd);
     for (unsigned i = 0; r == 0 && engine && i < GIVE_PROBE_COUNT; i++)
         if (p->probes[i] >= 0)
             r = child_give(p, role, GIVE_PROBE, i, p->probes[i]);

@@ -245,8 +245,9 @@ static int take_value(struct reader *r, const struct key *key, yaml_document_t *
     for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top;
          i++) {
         const yaml_node_t *n = yaml_document_get_node(document, *i);
-        int result = n->type == YAML_MAPPING_NODE ? take_pair_of_list(r, key, document, n)
-                                                  : take_one(r, key, n);
+        int result = n->type == YAML_MAPPING_NODE && key->take == take_protected_allow
+                         ? take_pair_of_list(r, key, document, n)
+                         : take_one(r, key, n);
         if (result < 0)
             return result;
     }

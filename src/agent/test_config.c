@@ -81,7 +81,7 @@ static void test_errors_have_their_place(void **state)
         {"deny_addresses:\n  - 10.0.0.1/33\n", "0 to 32", 2, 5},
         {"deny_addresses:\n  - example.org\n", "not an address", 2, 5},
         {"protected_folders: [srv]\n", "a full path", 1, 21},
-        {"protected_folders: [/srv: web]\n", "a full path", 1, 21},
+        {"protected_folders: [/srv: web]\n", "a single value", 1, 21},
         {"protected_allow:\n  - /srv: nobody\n", "neither a program's", 2, 5},
         {"protected_allow:\n  - {/srv: web, /home: web}\n", "single values", 2, 5},
         {"protected_allow:\n  - /srv: [web]\n", "single values", 2, 5},
