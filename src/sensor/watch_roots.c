@@ -54,13 +54,13 @@ static const struct place {
 
 // What a shell or a session reads by itself, and what others are let in by.
 static const char *const names[] = {
-    ".bashrc",          ".bash_profile", ".bash_login",      ".bash_logout", ".profile",
-    ".zshrc",           ".zshenv",       ".zprofile",        ".zlogin",      ".zlogout",
-    ".kshrc",           ".cshrc",        ".tcshrc",          ".login",       ".xinitrc",
-    ".xsession",        ".xprofile",     ".xsessionrc",      ".inputrc",     ".vimrc",
-    ".pam_environment", ".rhosts",       ".shosts",          ".forward",     ".netrc",
-    ".pgpass",          ".my.cnf",       ".git-credentials", ".gitconfig",   ".npmrc",
-    ".k5login",
+    ".bashrc",          ".bash_profile", ".bash_login",      ".bash_logout",   ".profile",
+    ".zshrc",           ".zshenv",       ".zprofile",        ".zlogin",        ".zlogout",
+    ".kshrc",           ".cshrc",        ".tcshrc",          ".login",         ".xinitrc",
+    ".xsession",        ".xprofile",     ".xsessionrc",      ".inputrc",       ".vimrc",
+    ".pam_environment", ".rhosts",       ".shosts",          ".forward",       ".netrc",
+    ".pgpass",          ".my.cnf",       ".git-credentials", ".gitconfig",     ".npmrc",
+    ".k5login",         ".bash_history", ".zsh_history",     ".mysql_history", ".psql_history",
 };
 
 const char *watch_word(enum watch_class watch)
