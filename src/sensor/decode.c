@@ -299,6 +299,7 @@ static const struct {
     [RECORD_CONNECT] = {sizeof(struct record_connect), decode_connect, NULL, NULL},
     [RECORD_FILE] = {sizeof(struct record_file_change), decode_file, decode_file_part, NULL},
     [RECORD_LISTENER] = {sizeof(struct record_socket), decode_socket, NULL, NULL},
+    [RECORD_DNS] = {sizeof(struct record_dns), decode_dns, decode_dns_part, NULL},
     [RECORD_FLOW] = {sizeof(struct record_flow), decode_flow, decode_flow_part, NULL},
 };
 

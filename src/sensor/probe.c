@@ -18,7 +18,7 @@
 enum { JUDGED_SECONDS = 10, BULK_PER_PROCESS = 50000, BULK_PER_CGROUP = 100000 };
 
 static const struct probe_family *const families[] = {&probe_network_family, &probe_flow_family,
-                                                      &probe_file_family};
+                                                      &probe_dns_family, &probe_file_family};
 #define N_FAMILIES (sizeof families / sizeof *families)
 _Static_assert(N_FAMILIES <= PROBE_FAMILIES_MAX, "room for every family");
 
@@ -195,6 +195,7 @@ int probe_new(const struct probe_options *options, struct probe **ret, struct er
     }
     libbpf_set_print(print_nothing);
     probe->options = options;
+    probe->sockets = -1;
     probe->fds.net4 = probe->fds.net6 = probe->fds.watched = -1;
     probe->fds.protected = probe->fds.protected_filter = probe->fds.blocked = -1;
     r = load_process(probe, options, e);

@@ -142,6 +142,7 @@ static void flow_attach(struct probe *probe, struct flow *flow, struct probe_mec
         probe_mechanism_set(m, PROBE_REFUSED, "attaching %s: %s", what, strerror(-r));
         return;
     }
+    probe->sockets = bpf_map__fd(flow->programs->maps.sockets);
     r = look_at_open_sockets(flow);
     probe_mechanism_set(
         m, PROBE_WORKS, "%s; accept: %s%s",

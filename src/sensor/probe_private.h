@@ -21,6 +21,7 @@ struct probe {
     size_t n_mechanisms;
     const struct probe_options *options; // while loading
     bool lsm, fentry;                    // tried, and they work
+    int sockets;                         // map of bpf/socket.bpf.h; -1 without flows
     char *log;                           // of the verifier, while loading
 };
 
@@ -31,6 +32,8 @@ struct probe_family {
 extern const struct probe_family probe_network_family;
 extern const struct probe_family probe_file_family;
 extern const struct probe_family probe_flow_family; // also bind, listen, accept
+extern const struct probe_family
+    probe_dns_family; // after the flow family: shares what is known of a socket
 
 // One more row of `doctor`; its state is to be set. `instead` is emptied by probe_new() where it works.
 struct probe_mechanism *probe_mechanism_add(struct probe *probe, const char *name,
