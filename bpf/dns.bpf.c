@@ -39,7 +39,8 @@ static __always_inline bool asked_by(struct dns_message *m, struct bpf_sock *sk,
         return bulk_allowed_for(m->d.r.pid, 0, COUNT_DNS);
     }
     head_of_current(&m->d.r, RECORD_DNS, 0);
-    bpf_get_current_comm(m->d.name, sizeof m->d.name);
+    // Before 6.13 there is no bpf_get_current_comm() for packets.
+    bpf_probe_read_kernel_str(m->d.name, sizeof m->d.name, current_task()->comm);
     if (!s)
         COUNT(sockets_full);
     else if (!s->shares[0].pid) {

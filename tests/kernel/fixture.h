@@ -264,6 +264,16 @@ static MAYBE_UNUSED int fixture_setup(void **state)
     return 0;
 }
 
+static MAYBE_UNUSED void must_work(struct fixture *f, const char *mechanism)
+{
+    const struct probe_mechanism *m;
+    size_t n = probe_mechanisms(f->probe, &m);
+
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(m[i].name, mechanism) && m[i].state != PROBE_WORKS)
+            fail_msg("%s: %s", mechanism, m[i].reason);
+}
+
 static MAYBE_UNUSED int fixture_teardown(void **state)
 {
     struct fixture *f = *state;

@@ -486,6 +486,7 @@ static void test_open_before_the_agent(void **state)
 {
     struct fixture *f = *state;
     struct pair p = before;
+    must_work(f, "flows");
     drain(f);
     send_all(p.client, 500);
     receive_all(p.server, 500);
