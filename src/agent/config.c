@@ -148,6 +148,21 @@ static int take_protected_allow(struct config *c, struct str v, struct error *e)
     return protect_add_allow(&c->protect, v, e);
 }
 
+static int take_folder(struct str v, char *list, size_t size, struct error *e)
+{
+    size_t at = 0;
+    while (list[at])
+        at += strlen(list + at) + 1;
+    if (at + v.n + 2 > size)
+        return error_set(e, -E2BIG, "the paths are longer than %zu bytes together", size - 2);
+    return take_path(v, list + at, size - at - 1, e);
+}
+
+static int take_web_root(struct config *c, struct str v, struct error *e)
+{
+    return take_folder(v, c->web_roots, sizeof(c->web_roots), e);
+}
+
 static const struct key {
     struct str name;
     bool list;
@@ -165,6 +180,7 @@ static const struct key {
     {STR("deny_addresses"), true, take_address},
     {STR("protected_folders"), true, take_protected_folder},
     {STR("protected_allow"), true, take_protected_allow},
+    {STR("web_roots"), true, take_web_root},
 };
 #define KEYS (sizeof(keys) / sizeof(*keys))
 

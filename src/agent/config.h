@@ -21,6 +21,7 @@ struct config {
     uint32_t n_deny;
     struct sensor_address deny[ROLE_DENY_MAX];
     struct protect_settings protect;
+    char web_roots[ROLE_FOLDERS]; // paths, each with its NUL, ended by an empty one
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
     char run[64]; // short: a socket's path is at most 107 bytes
 };

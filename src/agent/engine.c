@@ -215,6 +215,7 @@ static void given(struct engine *e, const struct order_give *give)
         break;
     case GIVE_PROBE:
         engine_open_probes(e);
+        files_given(e);
         break;
     case GIVE_PEER_SENSOR:
         engine_flag_all(e);
@@ -399,7 +400,11 @@ static int start(struct engine *e)
     if (r < 0)
         role_problem(e->role, "the processes that run already could not be read: %s", strerror(-r));
     engine_flag_all(e);
-    return journal_start(e);
+    r = journal_start(e);
+    int files = r < 0 ? 0 : files_start(e);
+    if (files < 0)
+        role_problem(e->role, "no folder can be watched: %s", strerror(-files));
+    return r;
 }
 
 int engine_role(struct role_context *context)
@@ -419,6 +424,7 @@ int engine_role(struct role_context *context)
     r = loop(e);
     bool asked = e->stopping;
     gate_down(e);
+    files_stop(e);
     observe(e);
     e->facts = facts_free(e->facts);
     journal_stop(e);

@@ -89,6 +89,7 @@ struct engine {
     struct engine_batch batches[2], *open;
     uint64_t id_batch, id_place; // of the next event or detection
     struct engine_journal journal;
+    struct files *files; // engine_files.c; NULL before its start
     uint64_t repeated; // detections over the flood limit since the counters were looked at
     struct budget budget;
     uint64_t budget_cpu_ns, budget_at_ns; // at the last look
@@ -156,6 +157,11 @@ int engine_open_probes(struct engine *e);
 int engine_judged(void *context, const struct gate_question *q, uint64_t full, uint64_t tail,
                   uint32_t tail_bytes, uint64_t environment);
 void engine_flag_all(struct engine *e);
+
+// ---- engine_files.c: a thread of its own
+int files_start(struct engine *e);
+void files_given(struct engine *e); // the sensor's descriptors came, or came anew
+void files_stop(struct engine *e);
 
 // ---- engine_act.c; with the lock held
 void act_kill(struct engine *e, const Tiercel__ProcessId *id, bool lineage, uint64_t detection,

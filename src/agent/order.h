@@ -85,7 +85,7 @@ enum told {
     TOLD_PROBE, // sensor: struct order_give + 1 descriptor, to be passed to the engine as GIVE_PROBE
     TOLD_MARKED,     // sensor: struct told_marked, answer to ORDER_ARM and after later mounts
     TOLD_FILESYSTEM, // sensor: struct control_filesystem (link/control.h), one row of `status`
-    TOLD_MECHANISM,  // sensor: struct control_mechanism, one row
+    TOLD_MECHANISM,  // sensor, engine: struct control_mechanism, one row
     TOLD_NEXT_SEGMENT, // engine: struct told_segment: open segment `number` (the same number again: continue it)
     TOLD_CUT_SEGMENT, // engine: struct told_segment: cut the newest segment to `size` bytes (torn last batch); honoured
     // once in an engine's life and only before its first TOLD_NEXT_SEGMENT

@@ -134,7 +134,7 @@ static void handle(struct parent *p, enum role role, struct link_message *m)
             take_probe(p, m);
         break;
     case TOLD_MECHANISM:
-        if (role == ROLE_SENSOR)
+        if (role == ROLE_SENSOR || role == ROLE_ENGINE)
             take_mechanism(p, link_body(m, struct control_mechanism));
         break;
     case TOLD_NEXT_SEGMENT:
@@ -386,6 +386,7 @@ static int fill_setup(struct parent *p, int32_t scope_pid)
     s->segment_bytes = c->journal_bytes / 8 < SEGMENT_BYTES ? c->journal_bytes / 8 : SEGMENT_BYTES;
     s->n_deny = c->n_deny;
     memcpy(s->deny, c->deny, sizeof(s->deny));
+    memcpy(s->web_roots, c->web_roots, sizeof(s->web_roots));
     memcpy(s->rules, c->rules, sizeof(s->rules));
     memcpy(s->exceptions, c->exceptions, sizeof(s->exceptions));
     memcpy(s->state, c->state, sizeof(s->state));

@@ -23,6 +23,7 @@ enum role {
 
 #define ROLE_PATH 320
 #define ROLE_DENY_MAX 32
+#define ROLE_FOLDERS 640 // bytes of configured folders
 struct role_setup {   // the parent read the configuration; nobody else does
     uint32_t prevent; // wanted mode at the start; the engine follows ORDER_MODE later
     uint32_t deadline_ms;
@@ -36,6 +37,7 @@ struct role_setup {   // the parent read the configuration; nobody else does
     uint32_t n_deny, unused;
     struct sensor_address deny[ROLE_DENY_MAX];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
+    char web_roots[ROLE_FOLDERS]; // paths, each with its NUL, ended by an empty one
 };
 _Static_assert(sizeof(struct role_setup) <= LINK_BODY_MAX, "one message");
 

@@ -19,6 +19,8 @@ static const int engine_calls[] = {SCMP_SYS(process_vm_readv),
                                    SCMP_SYS(msync),
                                    SCMP_SYS(sched_setscheduler), // downwards: no CAP_SYS_NICE
                                    SCMP_SYS(pidfd_open),
+                                   SCMP_SYS(name_to_handle_at), // which folder an event is about
+                                   SCMP_SYS(lgetxattr),         // file capabilities
                                    -1};
 static const int warden_calls[] = {-1};
 static const int respond_calls[] = {SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), -1};
@@ -38,7 +40,7 @@ static const struct role_spec specs[ROLE_COUNT] = {
                                  .uid = ROLE_UID_BASE + ROLE_ENGINE,
                                  .capabilities = CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH),
                                  .allow = OS_OPEN_READ | OS_THREADS | OS_BPF_MAPS |
-                                          OS_EXECUTABLE_MEMORY | OS_MARK_INODE,
+                                          OS_EXECUTABLE_MEMORY | OS_MARK_INODE | OS_OPEN_HANDLE,
                                  .calls = engine_calls,
                                  .lock_memory = true},
                      .silent_ms = 1000},

@@ -7,6 +7,7 @@
 #include "os/process.h"
 #include "sensor/gate_table.h"
 #include "sensor/probe.h"
+#include "sensor/watch.h"
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
@@ -63,6 +64,23 @@ static void address(struct sensor *s, const struct sensor_address *a, bool deny)
                      strerror(-r));
 }
 
+// Files are seen by the kernel's programs, which need the watch list in a map, or by a notification group. The engine
+// keeps the list, marks and reads: only the group's making needs more rights than it has.
+static int give_files(struct sensor *s)
+{
+    static const char row[] = "file notification";
+    struct error e = {0};
+    if (s->fds.watched >= 0)
+        return tell_probe(s, GIVE_PROBE_WATCHED, s->fds.watched);
+    _cleanup_close_ int group = watch_group_create(&e);
+    if (group < 0) {
+        tell_mechanism(s, row, CONTROL_REFUSED, e.what, "nothing: changes of files are not seen");
+        return 0;
+    }
+    tell_mechanism(s, row, CONTROL_WORKS, "a fanotify group, for the watched folders only", "");
+    return tell_probe(s, GIVE_PROBE_FILES, group);
+}
+
 static int start(struct sensor *s)
 {
     const struct role_setup *setup = &s->role->setup;
@@ -83,7 +101,8 @@ static int start(struct sensor *s)
         tell_mechanism(s, rows[i].name, works[rows[i].state], rows[i].reason, rows[i].instead);
     for (uint32_t i = 0; i < setup->n_deny && i < ROLE_DENY_MAX; i++)
         address(s, &setup->deny[i], true);
-    if ((r = tell_probe(s, GIVE_PROBE_STRUCTURAL, s->fds.structural)) < 0 ||
+    if ((r = give_files(s)) < 0 ||
+        (r = tell_probe(s, GIVE_PROBE_STRUCTURAL, s->fds.structural)) < 0 ||
         (r = tell_probe(s, GIVE_PROBE_BULK, s->fds.bulk)) < 0 ||
         (r = tell_probe(s, GIVE_PROBE_JUDGED, s->fds.judged)) < 0 ||
         (r = tell_probe(s, GIVE_PROBE_COUNTERS, s->fds.counters)) < 0)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define PASSWD "/etc/passwd"
+#define CLOSING_NS 1000000000ull // between a process's end and its last file's close
 
 int tree_new(const struct env *env, struct tree **ret)
 {
@@ -265,6 +266,21 @@ int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena)
         break;
     }
     return r < 0 ? r : complete_event(tree, node, event, arena);
+}
+
+bool tree_acted(struct tree *tree, uint32_t pid, uint64_t since, uint64_t boot_to_wall,
+                Tiercel__ProcessId *ret)
+{
+    const struct node *node = node_find(tree, pid, 0);
+    if (!node)
+        return false;
+    // One that ended before is out of the question only after a while: files are closed after the end is told.
+    const struct node *older = node->start > since ? node->older : NULL;
+    if (older && (!older->dead || older->died + CLOSING_NS >= since + boot_to_wall))
+        return false;
+    ret->pid = node->pid;
+    ret->start = node->start;
+    return true;
 }
 
 struct found {

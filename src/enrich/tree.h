@@ -50,6 +50,11 @@ void tree_hashed(struct tree *tree, const Tiercel__ProcessId *id, uint64_t devic
 // The living process with this pid, its id filled in; false when there is none.
 bool tree_find(struct tree *tree, uint32_t pid, Tiercel__ProcessId *ret);
 
+// Which process a pid was that did something after `since` (CLOCK_BOOTTIME). False where none is known, or where the pid
+// went from one process to another meanwhile, so that it may have been either.
+bool tree_acted(struct tree *tree, uint32_t pid, uint64_t since, uint64_t boot_to_wall,
+                Tiercel__ProcessId *ret);
+
 // Flags that the kernel's programs inherit to children; the engine writes them into the map when this changes.
 enum {
     TREE_SERVICE = 1 /* below a web, database ... service */,

@@ -159,6 +159,8 @@ static int build(scmp_filter_ctx filter, unsigned allow, const int *calls)
     if (r == 0 && allow & OS_MARK_INODE)
         r = ALLOW_IF(fanotify_mark,
                      ARGUMENT(1, ~(uint64_t)(FAN_MARK_ADD | FAN_MARK_REMOVE) & UINT32_MAX, 0));
+    if (r == 0 && allow & OS_OPEN_HANDLE)
+        r = ALLOW_IF(open_by_handle_at, ARGUMENT(2, WRITES, O_RDONLY));
     return r < 0 ? r : allow_list(filter, calls);
 }
 

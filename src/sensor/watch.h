@@ -19,6 +19,8 @@
 #define WATCH_DEEP 48u
 #define WATCH_CONFIGURED_BYTES 768 // of configured folders: paths, each with its NUL
 
+#define WATCH_THIN_NS (3ull * 1000000000u) // a busy temporary folder is watched less for this long
+
 struct watch;
 
 struct watch_options {
@@ -42,7 +44,7 @@ struct watch_change {
     uint32_t device; // the kernel's s_dev
     uint32_t mode, owner, old_mode;
     uint64_t inode, size, changed_ns;
-    const char *attribute; // of FILE_ATTRIBUTE; NULL: not known which
+    const char *attribute; // static; which changed, as in FileChange.attribute; NULL: not known
 };
 typedef void watch_tell(void *context, const struct watch_change *change);
 
@@ -52,6 +54,7 @@ struct watch_stats {
     uint64_t refused;          // folders that could not be marked
     uint64_t deep;             // folders too far down
     uint64_t other;            // folders on file systems that a daemon or a network answers for
+    uint64_t thinned;          // times that a temporary folder was asked for less for a while
     uint64_t overflows;        // of the kernel's queue: events were lost, nobody knows how many
     uint64_t malformed;        // events that could not be read
     uint64_t late;             // short-lived temporary files: gone before they could be looked at
@@ -74,8 +77,12 @@ bool watch_stale(const struct watch *w);
 // later than that may show them already.
 void watch_take(struct watch *w, struct str bytes, uint64_t since_ns, watch_tell *tell,
                 void *context);
+// Once a round: folders that were too busy to be watched as closely as others, and are no more, are so again.
+void watch_tend(struct watch *w, watch_tell *tell, void *context);
 // Closes what was opened for the last bytes, so that no file system is kept busy.
 void watch_rest(struct watch *w);
+// The caller lost events itself: as with the kernel's overflow, what is below the roots is looked through again.
+void watch_lost(struct watch *w);
 struct watch_stats watch_stats(const struct watch *w);
 
 const char *watch_word(enum watch_class watch); // FileChange.watch

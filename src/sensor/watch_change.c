@@ -164,7 +164,11 @@ static void tell_written(struct watch *w, const struct event *e)
         k->found_written = false;
         return;
     }
-    tell_if(w, e, FILE_WRITE);
+    struct watch_change c = {.action = FILE_WRITE};
+    if (e->folder->flags & WATCH_NO_WRITES)
+        c.attribute = "shorter";
+    if (of_interest(e, c.action, false, e->runs))
+        tell(w, e, &c);
 }
 
 // The kernel says that mode, owner, an attribute or only times changed, not which. What was remembered says it, unless
@@ -265,8 +269,10 @@ static void file_event(struct watch *w, struct event *e)
         look_at(w, e);
     else
         e->runs = e->known && e->known->runs;
-    if (!e->exists && !e->known && e->folder->watch == WATCH_TEMPORARY)
-        w->stats.late += (e->mask & (FAN_CREATE | FAN_CLOSE_WRITE)) != 0;
+    if (!e->known && e->folder->watch == WATCH_TEMPORARY && !e->runs) {
+        w->stats.late += !e->exists && e->mask & (FAN_CREATE | FAN_CLOSE_WRITE);
+        watch_noise(w, e->folder);
+    }
     if (e->mask & FAN_DELETE && e->exists) { // and made again
         tell_if(w, e, FILE_DELETE);
         if (e->known)
@@ -390,6 +396,13 @@ static void take(struct watch *w, const struct watch_record *r, const struct wat
     struct event e = {.l = l, .mask = r->mask, .name = r->at.name};
     struct event to = {.l = l, .mask = r->mask, .name = r->to.name};
     bool folder = r->mask & FAN_ONDIR;
+    if (r->mask &
+        FAN_MOVED_TO) { // of a folder that is asked for less: where it came from is not told
+        take(w, &(struct watch_record){.mask = FAN_RENAME | (r->mask & FAN_ONDIR), .to = r->at}, l);
+        e.mask &= ~(uint64_t)FAN_MOVED_TO;
+        if (!(e.mask & (FAN_CREATE | FAN_CLOSE_WRITE | FAN_DELETE | FAN_ATTRIB)))
+            return;
+    }
     e.folder = r->at.folder.n ? map_get(&w->handles, r->at.folder) : NULL;
     to.folder = r->to.folder.n ? map_get(&w->handles, r->to.folder) : NULL;
     if (e.folder)

@@ -18,8 +18,10 @@
 #endif
 #define FSID_BYTES 8
 
-static const uint64_t EVENTS = FAN_CREATE | FAN_CLOSE_WRITE | FAN_RENAME | FAN_DELETE | FAN_ATTRIB |
-                               FAN_ONDIR | FAN_EVENT_ON_CHILD;
+const uint64_t watch_events = FAN_CREATE | FAN_CLOSE_WRITE | FAN_RENAME | FAN_DELETE | FAN_ATTRIB |
+                              FAN_ONDIR | FAN_EVENT_ON_CHILD;
+const uint64_t watch_events_thin =
+    FAN_CLOSE_WRITE | FAN_MOVED_TO | FAN_ATTRIB | FAN_ONDIR | FAN_EVENT_ON_CHILD;
 
 int watch_group_create(struct error *e)
 {
@@ -90,7 +92,8 @@ static const char *mark(struct watch *w, struct watch_node *node, int fd)
         return r == -EOPNOTSUPP ? "its file system has no handles" : strerror(-r);
     if (taken(w, node, handle))
         return "";
-    if (fanotify_mark(w->group, FAN_MARK_ADD, EVENTS, fd, NULL) < 0)
+    if (fanotify_mark(w->group, FAN_MARK_ADD, node->thin ? watch_events_thin : watch_events, fd,
+                      NULL) < 0)
         return errno == EXDEV || errno == ENODEV || errno == EOPNOTSUPP
                    ? "the kernel cannot tell folders of this file system apart"
                    : strerror(errno);
@@ -138,24 +141,46 @@ static void look_into(struct watch *w, struct watch_node *node, int fd, unsigned
         close(fd);
         return;
     }
-    bool remembers = node->watch != WATCH_TEMPORARY;
+    struct watch_listener below = *l;
+    bool files = (l->tell || node->watch != WATCH_TEMPORARY) && !l->only_folders;
+    below.only_folders = false;
     while ((d = readdir(folder))) {
         struct str name = str_from(d->d_name);
         struct statx st = {0};
         if (str_eq(name, STR(".")) || str_eq(name, STR("..")))
             continue;
         bool is_folder = d->d_type == DT_DIR;
-        if (d->d_type == DT_UNKNOWN || (!is_folder && (l->tell || remembers))) {
+        if (d->d_type == DT_UNKNOWN || (!is_folder && files)) {
             if (watch_look(fd, name, &st) < 0)
                 continue;
             is_folder = S_ISDIR(st.stx_mode);
         }
-        if (!is_folder && st.stx_mode)
+        if (!is_folder && st.stx_mode && files)
             watch_found(w, node, fd, name, &st, l);
         else if (is_folder && node->flags & WATCH_BELOW)
-            folder_found(w, node, fd, name, depth + 1, l);
+            folder_found(w, node, fd, name, depth + 1, &below);
     }
     closedir(folder);
+}
+
+// Folders that went away while nobody told.
+static void leave_moved(struct watch *w, struct watch_node *node, int fd)
+{
+    struct watch_node *next;
+    for (struct watch_node *at = node->child; at; at = next) {
+        struct statx st;
+        next = at->next;
+        if (at->folder && (watch_look(fd, watch_node_name(at), &st) < 0 ||
+                           st.stx_ino != at->inode || watch_device(&st) != at->device))
+            watch_leave(w, at);
+    }
+}
+
+void watch_look_through(struct watch *w, struct watch_node *node, int fd, unsigned depth,
+                        const struct watch_listener *l)
+{
+    leave_moved(w, node, fd);
+    look_into(w, node, fd, depth, l);
 }
 
 int watch_enter(struct watch *w, struct watch_node *node, int fd, unsigned depth,
@@ -168,6 +193,8 @@ int watch_enter(struct watch *w, struct watch_node *node, int fd, unsigned depth
             watch_uncovered(w, &w->stats.refused, watch_path(node, STR_NONE, w->path), why);
         return -ENOTSUP;
     }
+    if (w->again)
+        leave_moved(w, node, fd);
     look_into(w, node, fd, depth, l);
     return 0;
 }
@@ -302,7 +329,7 @@ static void unmark(struct watch *w, const struct watch_node *node)
 {
     int fd = node->folder && node->handle.n ? watch_folder_fd(w, node) : -1;
     if (fd >= 0) // else it is deleted, and its mark with it
-        (void)fanotify_mark(w->group, FAN_MARK_REMOVE, EVENTS, fd, NULL);
+        (void)fanotify_mark(w->group, FAN_MARK_REMOVE, watch_events | watch_events_thin, fd, NULL);
 }
 
 void watch_leave(struct watch *w, struct watch_node *node)

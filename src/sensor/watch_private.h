@@ -13,6 +13,7 @@
 
 #define WATCH_PATH 4096u
 #define WATCH_MOUNTS_MAX 4096u
+#define WATCH_THIN_MAX 32
 #define WATCH_KEY_BYTES (16 + WATCH_HANDLE_BYTES)
 
 struct watch_node {
@@ -21,10 +22,13 @@ struct watch_node {
     struct str handle;                                 // folders: owned; empty: nothing is marked
     uint16_t watch, flags;                             // enum watch_class; WATCH_BELOW ...
     bool folder;
-    bool known;                     // the members below are filled
-    bool capability;                // has file capabilities
-    bool runs;                      // some execute bit, or it begins as a program or a script
-    uint64_t looked_ns;             // when that was so; CLOCK_BOOTTIME
+    bool known;         // the members below are filled
+    bool capability;    // has file capabilities
+    bool runs;          // some execute bit, or it begins as a program or a script
+    uint64_t looked_ns; // when that was so; CLOCK_BOOTTIME
+    bool thin;          // folders: only part of its events is asked for (watch_busy.c)
+    uint8_t noisy;      // and before: rounds in a row with nothing but noise
+    uint64_t noise_ns;
     bool found_made, found_written; // told when its folder was looked into: an event may still come
     uint32_t mode, owner;
     uint64_t inode, size, changed_ns;
@@ -60,6 +64,8 @@ struct watch {
     struct map nodes, handles;
     uint64_t temporary; // folders that are
     struct watch_stats stats;
+    struct watch_node *thin[WATCH_THIN_MAX];
+    size_t n_thin;
     // for one read of events
     uint64_t since_ns;
     int mount_fd, folder_fd;
@@ -73,6 +79,7 @@ struct watch_listener {
     watch_tell *tell;
     void *context;
     uint32_t pid;
+    bool only_folders; // of the first folder that is looked into; of those below everything
 };
 
 // ---- watch_tree.c
@@ -94,6 +101,9 @@ void watch_learn(const struct watch *w, struct watch_node *node, const struct st
 // A folder that is open, into the table, with everything below. Takes over fd.
 int watch_enter(struct watch *w, struct watch_node *node, int fd, unsigned depth,
                 const struct watch_listener *l);
+// Its folders alone, where some may have come and gone untold. Takes over fd.
+void watch_look_through(struct watch *w, struct watch_node *node, int fd, unsigned depth,
+                        const struct watch_listener *l);
 // A folder of this name in `parent`: into the table, with everything below. NULL: it is none, or could not be marked.
 struct watch_node *watch_enter_child(struct watch *w, struct watch_node *parent, int parent_fd,
                                      struct str name, unsigned depth,
@@ -104,6 +114,12 @@ void watch_leave(struct watch *w, struct watch_node *node);
 int watch_folder_fd(struct watch *w, const struct watch_node *folder);
 int watch_look(int folder_fd, struct str name, struct statx *ret); // never waits for a daemon
 void watch_uncovered(struct watch *w, uint64_t *count, struct str path, const char *why);
+
+extern const uint64_t watch_events, watch_events_thin;
+
+// ---- watch_busy.c
+void watch_noise(struct watch *w, struct watch_node *folder); // an event that was of no interest
+void watch_thin_forget(struct watch *w, struct watch_node *folder);
 
 // ---- watch_change.c
 uint32_t watch_device(const struct statx *st);

@@ -361,6 +361,11 @@ bool watch_stale(const struct watch *w)
     return w->stale;
 }
 
+void watch_lost(struct watch *w)
+{
+    w->overflowed = true;
+}
+
 struct watch_stats watch_stats(const struct watch *w)
 {
     return w->stats;

@@ -114,6 +114,8 @@ static void forget(struct watch *w, struct watch_node *node)
     link_out(node);
     *(node->folder ? &w->stats.folders : &w->stats.files) -= 1;
     w->temporary -= node->folder && node->watch == WATCH_TEMPORARY;
+    if (node->thin)
+        watch_thin_forget(w, node);
     if (w->folder_open == node)
         w->folder_open = NULL;
     free((char *)node->handle.p);

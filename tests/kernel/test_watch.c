@@ -53,6 +53,11 @@ static void keep(void *context, const struct watch_change *c)
     r->last = *c;
 }
 
+static uint64_t much_later(const struct env *env)
+{
+    return env_real(-1).monotonic_ns(env) + 2 * WATCH_THIN_NS;
+}
+
 static void forget(struct rig *r)
 {
     arena_reset(&r->arena);
@@ -259,7 +264,7 @@ static void a_log_is_told_when_it_gets_shorter_or_goes(void **state)
     assert_int_equal(r->n, 0);
     put(r, "/var/log/messages", "", 0644);
     take(r);
-    told(r, "write /var/log/messages", 1);
+    told(r, "write /var/log/messages shorter", 1);
     assert_int_equal(r->last.size, 0);
     assert_int_equal(r->last.watch, WATCH_LOG);
     forget(r);
@@ -421,6 +426,37 @@ static void a_root_that_is_replaced_is_watched_again(void **state)
     assert_int_equal(r->n, 2);
 }
 
+// Files that come and go all the time cost less after a while; what matters is still seen.
+static void a_busy_temporary_folder_is_asked_for_less(void **state)
+{
+    struct rig *r = *state;
+    for (int i = 0; i < 200 && !watch_stats(r->w).thinned; i++) {
+        put(r, "/tmp/new", "x", 0600);
+        unlink(at(r, "/tmp/new"));
+        take(r);
+    }
+    assert_int_equal(watch_stats(r->w).thinned, 1);
+    assert_true(watch_stats(r->w).late > 0);
+    put(r, "/tmp/program", "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2", 0755);
+    folder(r, "/tmp/sub");
+    put(r, "/tmp/sub/program", "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2", 0755);
+    put(r, "/elsewhere", "#!/bin/sh\n", 0755);
+    assert_int_equal(rename(at(r, "/elsewhere"), at(r, "/tmp/moved")), 0);
+    take(r);
+    told(r, "write /tmp/program", 1);
+    told(r, "rename /tmp/moved", 1);
+    assert_int_equal(r->n, 2);
+    r->env.monotonic_ns = much_later;
+    watch_tend(r->w, keep, r); // the time is over: new folders are looked for
+    told(r, "found create /tmp/sub/program", 1);
+    forget(r);
+    put(r, "/tmp/another", "x", 0700);
+    unlink(at(r, "/tmp/program"));
+    take(r);
+    told(r, "create /tmp/another", 1);
+    told(r, "delete /tmp/program", 1);
+}
+
 static void fifty_thousand_deletes_are_told_or_their_loss_is(void **state)
 {
     struct rig *r = *state;
@@ -517,6 +553,7 @@ int main(void)
         WITH_RIG(moved_folders_keep_being_watched_where_they_are),
         WITH_RIG(folders_that_go_are_let_go),
         WITH_RIG(a_root_that_is_replaced_is_watched_again),
+        WITH_RIG(a_busy_temporary_folder_is_asked_for_less),
         WITH_RIG(fifty_thousand_deletes_are_told_or_their_loss_is),
         WITH_RIG(a_full_queue_is_counted_and_what_was_missed_is_found),
         WITH_RIG(what_a_daemon_answers_for_is_not_entered),
