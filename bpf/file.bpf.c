@@ -3,6 +3,7 @@
 // afterwards, the function's return reports. What failed is not reported. Denials are in file_deny.bpf.h.
 // To add an operation: keep() in a program before it, taken() in one after it.
 #include "file_deny.bpf.h"
+#include "head.bpf.h"
 
 struct iattr {
     unsigned int ia_valid;
@@ -30,7 +31,8 @@ enum pending_operation {
 // Of the task's operation that is going on. Pointers are only compared and walked while it lasts.
 struct pending {
     u64 dentry, mount, old_folder;
-    u32 operation, watch, watch_flags, old_mode, exchange, reserved;
+    u32 operation, watch, watch_flags, old_mode, exchange;
+    u8 runs, other_runs;
     struct record_file file, other;
     char old_name[256];
 };
@@ -54,6 +56,7 @@ static __always_inline struct pending *keep(u32 operation, const void *dentry, c
     p->dentry = (u64)dentry;
     p->mount = (u64)mount;
     p->watch = p->watch_flags = 0;
+    p->runs = 0;
     if (inode)
         file_describe(&p->file, inode);
     return p;
@@ -70,10 +73,14 @@ static __always_inline struct pending *taken(u32 operation, const void *dentry)
     return p;
 }
 
-// Of files in some folders only what can run is of interest.
-static __always_inline bool is_wanted(u32 watch_flags, u32 mode)
+// Has an execute bit, or begins as a program or a script where that matters.
+static __always_inline bool is_program(u32 watch, struct inode *inode)
 {
-    return !(watch_flags & WATCH_EXECUTABLES) || !S_ISREG(mode) || mode & EXECUTE_BITS;
+    u32 mode = BPF_CORE_READ(inode, i_mode);
+
+    return S_ISREG(mode) &&
+           (mode & EXECUTE_BITS ||
+            ((watch == WATCH_WEB || watch == WATCH_TEMPORARY) && begins_as_program(inode)));
 }
 
 static __always_inline bool is_mine(void)
@@ -81,13 +88,39 @@ static __always_inline bool is_mine(void)
     return flags_of(bpf_get_current_pid_tgid() >> 32) & FLAG_AGENT;
 }
 
-static __always_inline void report(struct change *c)
+// Of some folders only what can run is of interest, of some only names with a dot: user space knows which of those.
+static __always_inline bool is_wanted(struct change *c, u32 watch_flags)
 {
-    if (!is_mine() && bulk_allowed(COUNT_FILE))
+    struct dentry *dentry = (void *)c->dentry;
+    char first = 0, old = 0;
+
+    if (watch_flags & WATCH_EXECUTABLES && !(c->flags & FILE_EXECUTABLE))
+        return false;
+    if (!(watch_flags & WATCH_NAMES))
+        return true;
+    bpf_probe_read_kernel(&first, 1, BPF_CORE_READ(dentry, d_name.name));
+    if (c->old_name)
+        bpf_probe_read_kernel(&old, 1, c->old_name);
+    return !S_ISDIR(c->file.mode) && (first == '.' || old == '.');
+}
+
+static __always_inline void report(struct change *c, u32 watch_flags, bool runs)
+{
+    if (runs)
+        c->flags |= FILE_EXECUTABLE;
+    if (is_wanted(c, watch_flags) && !is_mine() && bulk_allowed(COUNT_FILE))
         change_report(c);
 }
 
 // ---- names: create, delete, rename, link
+
+static __always_inline void keep_watch(struct pending *p, u32 watch, u32 watch_flags,
+                                       struct inode *inode)
+{
+    p->watch = watch;
+    p->watch_flags = watch_flags;
+    p->runs = inode && is_program(watch, inode);
+}
 
 static __always_inline void before_name(u32 operation, const struct path *folder,
                                         struct dentry *dentry, struct inode *inode)
@@ -98,10 +131,8 @@ static __always_inline void before_name(u32 operation, const struct path *folder
     if (!watch)
         return;
     p = keep(operation, dentry, folder->mnt, inode);
-    if (p) {
-        p->watch = watch;
-        p->watch_flags = watch_flags;
-    }
+    if (p)
+        keep_watch(p, watch, watch_flags, inode);
 }
 
 SEC("fentry/security_path_mkdir")
@@ -138,12 +169,10 @@ static __always_inline int after_create(struct dentry *dentry)
     if (!inode)
         return 0;
     file_describe(&c.file, inode);
-    if (!is_wanted(p->watch_flags, c.file.mode))
-        return 0;
     c.watch = p->watch;
     c.dentry = dentry;
     c.mount = (void *)p->mount;
-    report(&c);
+    report(&c, p->watch_flags, is_program(c.watch, inode));
     return 0;
 }
 
@@ -190,13 +219,13 @@ static __always_inline int after_delete(struct dentry *dentry, int ret)
     struct pending *p = taken(PENDING_DELETE, dentry);
     struct change c = {.action = FILE_DELETE};
 
-    if (!p || ret || !is_wanted(p->watch_flags, p->file.mode))
+    if (!p || ret)
         return 0;
     c.file = p->file;
     c.watch = p->watch;
     c.dentry = dentry;
     c.mount = (void *)p->mount;
-    report(&c);
+    report(&c, p->watch_flags, p->runs);
     return 0;
 }
 
@@ -228,12 +257,13 @@ int BPF_PROG(before_rename, const struct path *old_folder, struct dentry *old_de
     p = keep(PENDING_RENAME, old_dentry, new_folder->mnt, inode);
     if (!p)
         return 0;
-    p->watch = watch;
-    p->watch_flags = watch_flags;
+    keep_watch(p, watch, watch_flags, inode);
     p->old_folder = (u64)old_folder->dentry;
     p->exchange = rename_flags & RENAME_EXCHANGE && other;
-    if (p->exchange)
+    if (p->exchange) {
         file_describe(&p->other, other);
+        p->other_runs = is_program(watch, other);
+    }
     bpf_probe_read_kernel_str(p->old_name, sizeof p->old_name, old_dentry->d_name.name);
     return 0;
 }
@@ -249,19 +279,18 @@ int BPF_PROG(after_rename, struct renamedata *data, int ret)
         return 0;
     c.watch = p->watch;
     c.mount = c.old_mount = (void *)p->mount;
-    if (is_wanted(p->watch_flags, p->file.mode)) {
-        c.file = p->file;
-        c.dentry = old_dentry; // has its new name
-        c.old_dentry = (void *)p->old_folder;
-        c.old_name = p->old_name;
-        report(&c);
-    }
-    if (p->exchange && is_wanted(p->watch_flags, p->other.mode)) {
+    c.file = p->file;
+    c.dentry = old_dentry; // has its new name
+    c.old_dentry = (void *)p->old_folder;
+    c.old_name = p->old_name;
+    report(&c, p->watch_flags, p->runs);
+    if (p->exchange) {
+        c.flags = 0;
         c.file = p->other;
         c.dentry = new_dentry;
         c.old_dentry = old_dentry; // where the other is now is where this one was
         c.old_name = NULL;
-        report(&c);
+        report(&c, p->watch_flags, p->other_runs);
     }
     return 0;
 }
@@ -278,10 +307,8 @@ int BPF_PROG(before_link, struct dentry *old_dentry, const struct path *folder,
     if (!watch)
         return 0;
     p = keep(PENDING_LINK, dentry, folder->mnt, NULL);
-    if (p) {
-        p->watch = watch;
-        p->watch_flags = watch_flags;
-    }
+    if (p)
+        keep_watch(p, watch, watch_flags, inode_of(old_dentry));
     return 0;
 }
 
@@ -296,13 +323,11 @@ int BPF_PROG(after_link, struct dentry *old_dentry, void *map, struct inode *fol
     if (!p || ret || !inode)
         return 0;
     file_describe(&c.file, inode);
-    if (!is_wanted(p->watch_flags, c.file.mode))
-        return 0;
     c.watch = p->watch;
     c.dentry = dentry;
     c.old_dentry = old_dentry;
     c.mount = c.old_mount = (void *)p->mount;
-    report(&c);
+    report(&c, p->watch_flags, p->runs);
     return 0;
 }
 
@@ -314,18 +339,18 @@ static __always_inline void opened(struct file *file)
     struct file___file *f = (void *)file;
     struct dentry *dentry = file->f_path.dentry;
     struct change c = {.action = FILE_CREATE};
-    u32 mode;
+    bool runs;
 
     if (!(f->f_mode & FMODE_CREATED))
         return;
-    mode = file->f_inode->i_mode;
+    runs = file->f_inode->i_mode & EXECUTE_BITS;
     c.watch = watch_of((void *)dentry->d_parent, &watch_flags);
-    if (c.watch ? !is_wanted(watch_flags, mode) : !(S_ISREG(mode) && mode & EXECUTE_BITS))
+    if (!c.watch && !runs)
         return;
     file_describe(&c.file, file->f_inode);
     c.dentry = dentry;
     c.mount = file->f_path.mnt;
-    report(&c);
+    report(&c, watch_flags, runs);
 }
 
 // Where LSM programs work this is part of the one that they have there.
@@ -358,12 +383,12 @@ int BPF_PROG(on_close, struct file *file)
         return 0;
     dentry = file->f_path.dentry;
     c.watch = watch_of((void *)dentry->d_parent, &watch_flags);
-    if (!c.watch || watch_flags & WATCH_NO_WRITES || !is_wanted(watch_flags, file->f_inode->i_mode))
+    if (!c.watch || watch_flags & WATCH_NO_WRITES)
         return 0;
     file_describe(&c.file, file->f_inode);
     c.dentry = dentry;
     c.mount = file->f_path.mnt;
-    report(&c);
+    report(&c, watch_flags, is_program(c.watch, file->f_inode));
     return 0;
 }
 
@@ -395,10 +420,8 @@ int BPF_PROG(before_truncate, void *map, struct dentry *dentry, long long length
     if (!mount)
         return 0;
     p = keep(PENDING_SIZE, dentry, mount, inode_of(dentry));
-    if (p) {
-        p->watch = watch;
-        p->watch_flags = watch_flags;
-    }
+    if (p)
+        keep_watch(p, watch, watch_flags, inode_of(dentry));
     return 0;
 }
 
@@ -410,7 +433,7 @@ int BPF_PROG(after_truncate, void *map, struct dentry *dentry, long long length,
     struct inode *inode = inode_of(dentry);
     struct change c = {.action = FILE_WRITE};
 
-    if (!p || ret || !inode || !is_wanted(p->watch_flags, p->file.mode))
+    if (!p || ret || !inode)
         return 0;
     if (p->watch_flags & WATCH_NO_WRITES && p->file.size <= (u64)length)
         return 0;
@@ -420,7 +443,7 @@ int BPF_PROG(after_truncate, void *map, struct dentry *dentry, long long length,
     c.watch = p->watch;
     c.dentry = dentry;
     c.mount = (void *)p->mount;
-    report(&c);
+    report(&c, p->watch_flags, p->runs);
     return 0;
 }
 
@@ -450,10 +473,8 @@ int BPF_PROG(before_chown, const struct path *path)
     if (!inode || !watch)
         return 0;
     p = keep(PENDING_OWNER, path->dentry, path->mnt, inode);
-    if (p) {
-        p->watch = watch;
-        p->watch_flags = watch_flags;
-    }
+    if (p)
+        keep_watch(p, watch, watch_flags, inode);
     return 0;
 }
 
@@ -475,12 +496,13 @@ static __always_inline int mode_changed(struct pending *p, struct dentry *dentry
     file_describe(&c.file, inode);
     if (c.old_mode == c.file.mode)
         return 0;
-    if (!gained(c.old_mode, c.file.mode) &&
-        (!c.watch || !is_wanted(watch_flags, c.file.mode | c.old_mode)))
+    if (gained(c.old_mode, c.file.mode))
+        watch_flags = 0; // wanted anywhere
+    else if (!c.watch)
         return 0;
     c.dentry = dentry;
     c.mount = (void *)p->mount;
-    report(&c);
+    report(&c, watch_flags, is_program(c.watch, inode));
     return 0;
 }
 
@@ -498,13 +520,13 @@ int BPF_PROG(after_change, void *map, struct dentry *dentry, struct iattr *attr,
     if (p)
         return ret ? 0 : mode_changed(p, dentry, inode);
     p = taken(PENDING_OWNER, dentry);
-    if (!p || ret || !is_wanted(p->watch_flags, p->file.mode))
+    if (!p || ret)
         return 0;
     file_describe(&c.file, inode);
     c.watch = p->watch;
     c.dentry = dentry;
     c.mount = (void *)p->mount;
-    report(&c);
+    report(&c, p->watch_flags, p->runs);
     return 0;
 }
 
@@ -528,17 +550,13 @@ static __always_inline int attribute_changed(struct dentry *dentry, const char *
     if (!inode)
         return 0;
     c.watch = watch_of((void *)dentry->d_parent, &watch_flags);
-    if (!c.watch) {
-        if (!set || !is_capability(name))
-            return 0;
-    } else if (!is_wanted(watch_flags, BPF_CORE_READ(inode, i_mode))) {
+    if (!c.watch && !(set && is_capability(name)))
         return 0;
-    }
     file_describe(&c.file, inode);
     c.dentry = dentry;
     c.mount = some_mount((void *)BPF_CORE_READ(inode, i_sb), task->nsproxy);
     c.attribute = name;
-    report(&c);
+    report(&c, watch_flags, is_program(c.watch, inode));
     return 0;
 }
 

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records of bpf/record_file.h: changes of files, opens of protected ones, and what was refused.
 #include "sensor/decode_private.h"
+#include "sensor/watch.h"
 
 static const struct record_file_change *change_of(const struct decoder *d)
 {
     return (const struct record_file_change *)d->record;
-}
-
-static const char *class_word(uint32_t class)
-{
-    static const char *const words[WATCH_CLASSES] = {
-        [WATCH_ELSEWHERE] = "elsewhere", [WATCH_PROGRAM] = "program",
-        [WATCH_CONFIG] = "config",       [WATCH_WEB] = "web",
-        [WATCH_HOME] = "home",           [WATCH_LOG] = "log",
-        [WATCH_TEMPORARY] = "temporary", [WATCH_PROTECTED] = "protected"};
-    return words[class < WATCH_CLASSES ? class : WATCH_ELSEWHERE];
 }
 
 // A string of the schema: ends at the first byte that cannot be of a name that the kernel knows.
@@ -60,7 +51,7 @@ void decode_file(struct decoder *d, Tiercel__Event *event)
         SET(f, old_mode, c->old_mode);
     if (c->repeated)
         SET(f, repeated, c->repeated);
-    f->watch = text(d, str_from(class_word(c->watch)));
+    f->watch = text(d, str_from(watch_word((enum watch_class)c->watch)));
     if (c->flags & FILE_OWNER)
         f->attribute = text(d, STR("owner"));
     else if (c->flags & FILE_SHORTER)

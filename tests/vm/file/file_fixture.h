@@ -15,8 +15,10 @@ static MAYBE_UNUSED enum probe_state mechanism(struct fixture *f, const char *na
     size_t n = probe_mechanisms(f->probe, &m);
 
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(m[i].name, name))
+        if (!strcmp(m[i].name, name)) {
+            fprintf(stderr, "%s: %s\n", name, m[i].reason);
             return m[i].state;
+        }
     fail_msg("no mechanism %s", name);
     return PROBE_ABSENT;
 }

@@ -357,6 +357,65 @@ static void test_flags_of_a_watched_folder(void **state)
     assert_int_equal(count_changes(f, getpid()), 0);
 }
 
+static void test_what_begins_as_a_program_counts_as_one(void **state)
+{
+    struct fixture *f = *state;
+    const char *script = in(at.watched, "script"), *elf = in(at.watched, "elf"),
+               *empty = in(at.watched, "empty"), *text = in(at.watched, "text"),
+               *temporary = in(at.elsewhere, "temporary"), *dropped = in(temporary, "dropped");
+
+    assert_int_equal(mkdir(temporary, 0755), 0);
+    watch(f, temporary, WATCH_TEMPORARY, WATCH_EXECUTABLES | WATCH_BELOW);
+    drain(f);
+    write_file(script, "#!/bin/sh\nid\n", 0600);
+    write_file(empty, "", 0600);
+    write_file(text, "#", 0600);
+    write_file(dropped, "#!/bin/sh\nid\n", 0600);
+    write_file(in(temporary, "data"), "data", 0600);
+    assert_int_equal(mkdir(in(temporary, "folder"), 0700), 0);
+    {
+        _cleanup_close_ int fd = open(elf, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        copy_to(fd, "/proc/self/exe"); // many pages
+    }
+    drain(f);
+    assert_true(change(f, FILE_WRITE, script)->executable);
+    assert_true(change(f, FILE_WRITE, elf)->executable);
+    assert_false(change(f, FILE_WRITE, empty)->executable);
+    assert_false(change(f, FILE_WRITE, text)->executable);
+    assert_non_null(change(f, FILE_WRITE, dropped));
+    assert_true(change(f, FILE_WRITE, dropped)->executable);
+    assert_null(change(f, FILE_WRITE, in(temporary, "data")));
+    assert_null(change(f, FILE_CREATE, in(temporary, "folder")));
+    assert_int_equal(rename(dropped, in(temporary, "again")), 0);
+    assert_int_equal(unlink(in(temporary, "again")), 0);
+    drain(f);
+    assert_non_null(change(f, FILE_RENAME, in(temporary, "again")));
+    assert_true(change(f, FILE_DELETE, in(temporary, "again"))->executable);
+    unlink(script);
+    unlink(elf);
+    unlink(empty);
+    unlink(text);
+}
+
+static void test_names_in_a_home(void **state)
+{
+    struct fixture *f = *state;
+    const char *home = in(at.elsewhere, "home");
+
+    assert_int_equal(mkdir(home, 0755), 0);
+    watch(f, home, WATCH_HOME, WATCH_NAMES);
+    drain(f);
+    write_file(in(home, ".profile"), "x", 0600);
+    write_file(in(home, "notes"), "x", 0600);
+    assert_int_equal(mkdir(in(home, ".cache"), 0700), 0);
+    assert_int_equal(rename(in(home, "notes"), in(home, ".bashrc")), 0);
+    drain(f);
+    assert_string_equal(change(f, FILE_CREATE, in(home, ".profile"))->watch, "home");
+    assert_non_null(change(f, FILE_WRITE, in(home, ".profile")));
+    assert_non_null(change(f, FILE_RENAME, in(home, ".bashrc")));
+    assert_int_equal(count_changes(f, getpid()), 3);
+}
+
 static void test_paths_are_the_tasks(void **state)
 {
     struct fixture *f = *state;
@@ -468,6 +527,8 @@ int main(void)
         cmocka_unit_test(test_truncate),
         cmocka_unit_test(test_what_failed_is_not_reported),
         cmocka_unit_test(test_flags_of_a_watched_folder),
+        cmocka_unit_test(test_what_begins_as_a_program_counts_as_one),
+        cmocka_unit_test(test_names_in_a_home),
         cmocka_unit_test(test_paths_are_the_tasks),
         cmocka_unit_test(test_deep_path_is_whole),
         cmocka_unit_test(test_every_delete_of_many_is_reported),
