@@ -155,7 +155,8 @@ struct counters {
     __u64 file_denied, folded;          // opens and the like; reports that say the same again
     __u64 sockets_full;                 // no memory for what is known of a socket
     __u64 untold_sent, untold_received; // bytes of flows that were lost or throttled
-    __u64 reserved[3];
+    __u64 security_folded;              // security events, the same again within a second
+    __u64 reserved[2];
 };
 
 _Static_assert(sizeof(struct record_exec) == 200, "exec");

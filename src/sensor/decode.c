@@ -301,6 +301,13 @@ static const struct {
     [RECORD_LISTENER] = {sizeof(struct record_socket), decode_socket, NULL, NULL},
     [RECORD_DNS] = {sizeof(struct record_dns), decode_dns, decode_dns_part, NULL},
     [RECORD_FLOW] = {sizeof(struct record_flow), decode_flow, decode_flow_part, NULL},
+    [RECORD_CREDENTIALS] = {sizeof(struct record_credentials), decode_credentials, NULL, NULL},
+    [RECORD_ACCESS] = {sizeof(struct record_access), decode_access, NULL, NULL},
+    [RECORD_MODULE] = {sizeof(struct record_module), decode_module, decode_module_part, NULL},
+    [RECORD_BPF] = {sizeof(struct record_bpf), decode_bpf, NULL, NULL},
+    [RECORD_MOUNT] = {sizeof(struct record_mount), decode_mount, decode_mount_part, NULL},
+    [RECORD_NAMESPACES] = {sizeof(struct record_namespaces), decode_namespaces, NULL, NULL},
+    [RECORD_SIGNAL] = {sizeof(struct record_signal), decode_signal, NULL, NULL},
 };
 
 static void set_event(struct decoder *d)

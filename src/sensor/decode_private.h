@@ -48,3 +48,12 @@ void decode_flow_part(struct decoder *d, unsigned number, unsigned part_flags, s
 // NULL where neither address nor port is known.
 Tiercel__Address *decode_address(struct decoder *d, const uint8_t ip[16], uint16_t port,
                                  bool inet6);
+void decode_credentials(struct decoder *d, Tiercel__Event *event);
+void decode_access(struct decoder *d, Tiercel__Event *event);
+void decode_signal(struct decoder *d, Tiercel__Event *event);
+void decode_module(struct decoder *d, Tiercel__Event *event);
+void decode_module_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);
+void decode_bpf(struct decoder *d, Tiercel__Event *event);
+void decode_mount(struct decoder *d, Tiercel__Event *event);
+void decode_mount_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);
+void decode_namespaces(struct decoder *d, Tiercel__Event *event);

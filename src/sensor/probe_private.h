@@ -10,7 +10,7 @@
 #include <bpf/libbpf.h>
 
 // A log that does not fit is an error of its own on older kernels; pages that are not written cost nothing.
-enum { PROBE_LOG_BYTES = 16 << 20, PROBE_MECHANISMS_MAX = 24, PROBE_FAMILIES_MAX = 8 };
+enum { PROBE_LOG_BYTES = 16 << 20, PROBE_MECHANISMS_MAX = 48, PROBE_FAMILIES_MAX = 8 };
 
 struct probe {
     struct process_bpf *process;
@@ -34,6 +34,7 @@ extern const struct probe_family probe_file_family;
 extern const struct probe_family probe_flow_family; // also bind, listen, accept
 extern const struct probe_family
     probe_dns_family; // after the flow family: shares what is known of a socket
+extern const struct probe_family probe_security_family;
 
 // One more row of `doctor`; its state is to be set. `instead` is emptied by probe_new() where it works.
 struct probe_mechanism *probe_mechanism_add(struct probe *probe, const char *name,
