@@ -18,12 +18,12 @@ struct kernel_siginfo {
 #define CODE_THREAD (-6)
 
 // By a system call of the current task: not by the kernel or a timer, where the current task is anybody.
-static __always_inline bool is_sent_by_call(struct kernel_siginfo *info)
+static __always_inline bool is_sent_by_call(struct kernel_siginfo *info, u64 address)
 {
     int code;
 
-    if ((unsigned long)info <= 1) // 0: kill() by the current task; 1: by the kernel
-        return !info;
+    if (address <= 1) // 0: kill() by the current task; 1: by the kernel
+        return !address;
     code = BPF_CORE_READ(info, si_code);
     return code == CODE_USER || code == CODE_QUEUE || code == CODE_THREAD;
 }
@@ -38,7 +38,7 @@ int BPF_PROG(on_signal, int number, struct kernel_siginfo *info, struct task_str
     struct task_struct *task;
     bool to_agent;
 
-    if (pid == self || !is_sent_by_call(info))
+    if (pid == self || !is_sent_by_call(info, argument(ctx, 1)))
         return 0;
     task = bpf_get_current_task_btf();
     to_agent = is_agent(target);

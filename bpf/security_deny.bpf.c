@@ -63,7 +63,8 @@ SEC("lsm/task_kill")
 int BPF_PROG(deny_signal, struct task_struct *target, void *info, int number,
              const struct cred *cred, int ret)
 {
-    if (ret || cred || (unsigned long)info == 1 || !may_refuse() || !is_agent(target))
+    // 1: the kernel's own; with credentials: of a device, whoever the current task is
+    if (ret || argument(ctx, 1) == 1 || argument(ctx, 3) || !may_refuse() || !is_agent(target))
         return ret;
     send_signal(target, number, SECURITY_DENIED);
     COUNT(denied);

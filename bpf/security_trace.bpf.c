@@ -37,7 +37,7 @@ struct bpf_prog_aux {
     char name[16];
 };
 struct bpf_prog {
-    u32 type;
+    enum bpf_prog_type type;
     struct bpf_prog_aux *aux;
 };
 #pragma clang attribute pop
@@ -424,7 +424,7 @@ static __always_inline int send_module(struct module *module, u32 module_flags)
         m->s.flags |= SECURITY_FROM_FILE;
         build_path(b, PART_PATH, &file->f_path);
     }
-    if (!fold(&m->s, mix((u64)module, module_flags)))
+    if (!fold(&m->s, mix(mix(*(u64 *)m->module, *(u64 *)(m->module + 8)), module_flags)))
         build_send(b);
     build_drop();
     return 0;
@@ -444,23 +444,16 @@ int BPF_PROG(on_module_free, struct module *module)
 
 // ---- programs for the kernel
 
-#define CALL_BPF 321
-#define CALL_BPF_32 357
-#define LOAD_PROGRAM 5 // BPF_PROG_LOAD
+#define PROGRAM_LOADED 1 // PERF_BPF_EVENT_PROG_LOAD; 2 when it goes
 
-// The descriptor of a program is made when it was loaded, and when one is opened that is there (which is not told).
-SEC("fexit/bpf_prog_new_fd")
-int BPF_PROG(on_bpf_program, struct bpf_prog *program, int ret)
+// The kernel tells perf of each program that passed the verifier, just before its descriptor is made.
+SEC("fentry/perf_event_bpf_event")
+int BPF_PROG(on_bpf_program, struct bpf_prog *program, int what)
 {
     struct task_struct *task = bpf_get_current_task_btf();
-    struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-    u64 number = BPF_CORE_READ(regs, orig_ax);
-    u64 command =
-        number == CALL_BPF_32 ? (u32)BPF_CORE_READ(regs, bx) : (u32)BPF_CORE_READ(regs, di);
     struct record_bpf p = {};
 
-    if (ret < 0 || (number != CALL_BPF && number != CALL_BPF_32) || command != LOAD_PROGRAM ||
-        is_agent(task))
+    if (what != PROGRAM_LOADED || is_agent(task))
         return 0;
     security_begin(&p.s, RECORD_BPF, sizeof p, task);
     p.type = BPF_CORE_READ(program, type);

@@ -204,3 +204,16 @@ int complete_event(struct tree *tree, const struct node *node, Tiercel__Event *e
         event->parent = parent_of(tree, node->parent, arena);
     return arena->failed == failed ? 0 : -ENOMEM;
 }
+
+void tree_describe(struct tree *tree, Tiercel__Process *process, struct arena *arena)
+{
+    const struct node *node =
+        process->id ? lookup(tree, process->id->pid, process->id->start, arena) : NULL;
+
+    if (!node)
+        return;
+    process->id->start = node->start;
+    fill_process(tree, process, node, arena);
+    process->n_argv = process->n_environment = process->n_descriptors = 0;
+    process->has_argv_cut = process->has_directory = false;
+}

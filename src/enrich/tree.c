@@ -238,6 +238,16 @@ void tree_remind(struct tree *tree, const Tiercel__Event *event, struct arena *a
         lineage_adopt(tree, node);
 }
 
+// What it does from now on, it does as somebody else.
+static void apply_credentials(struct tree *tree, struct node *node,
+                              const Tiercel__CredentialChange *change)
+{
+    Tiercel__Process now = TIERCEL__PROCESS__INIT;
+
+    now.credentials = change->new_;
+    node_learn(tree, node, &now);
+}
+
 int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena)
 {
     int r = 0;
@@ -262,6 +272,18 @@ int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena)
         r = complete_event(tree, node, event, arena);
         node_died(tree, node, event->time);
         return r;
+    case TIERCEL__EVENT__KIND_CREDENTIALS:
+        r = complete_event(tree, node, event, arena); // as whom it acted
+        apply_credentials(tree, node, event->credentials);
+        return r;
+    case TIERCEL__EVENT__KIND_ACCESS:
+        if (event->access->target)
+            tree_describe(tree, event->access->target, arena);
+        break;
+    case TIERCEL__EVENT__KIND_SIGNAL:
+        if (event->signal->target)
+            tree_describe(tree, event->signal->target, arena);
+        break;
     default:
         break;
     }

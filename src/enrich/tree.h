@@ -22,6 +22,10 @@ int tree_seed(struct tree *tree);
 // user name, container. Added parts live in the arena. A process that is not known is looked up in /proc once.
 int tree_apply(struct tree *tree, Tiercel__Event *event, struct arena *arena);
 
+// Completes a process that only has its id, the target of another's act: image, user, lineage; not its arguments. What
+// is not known stays absent. tree_apply() does it for the targets of accesses and signals.
+void tree_describe(struct tree *tree, Tiercel__Process *process, struct arena *arena);
+
 // The kernel says that the process which acts in this event is of, or below, a web or database service. Where the tree
 // does not know it (it was begun anew and the ancestors have gone), a web lineage begins here. Before tree_apply().
 void tree_remind(struct tree *tree, const Tiercel__Event *event, struct arena *arena);

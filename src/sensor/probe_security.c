@@ -47,7 +47,7 @@ static const struct kind {
      "changes are noticed when the process next forks, runs something or ends",
      {"begin_unshare", "end_unshare", "begin_setns", "end_setns", "begin_setns32", "end_setns32"}},
 };
-enum { KINDS = sizeof kinds / sizeof *kinds, KIND_CREDENTIALS = 0, KIND_NAMESPACES = 5 };
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static bool has_function(const struct btf *btf, const char *name)
 {
@@ -87,12 +87,12 @@ static uint32_t agent_pid(void)
 
 static int share(const struct probe *probe, const struct security *s, struct bpf_object *object)
 {
-    struct bpf_map *folds = bpf_object__find_map_by_name(object, "folds");
-    int r = probe_share_maps(probe, object);
+    int fd = s->trace ? bpf_map__fd(s->trace->maps.folds) : -1, r = probe_share_maps(probe, object);
 
-    if (r == 0 && folds && s->points && bpf_map__fd(s->points->maps.folds) >= 0)
-        r = bpf_map__reuse_fd(folds, bpf_map__fd(s->points->maps.folds));
-    return r;
+    if (fd < 0 && s->points)
+        fd = bpf_map__fd(s->points->maps.folds);
+    return r == 0 && fd >= 0 ? bpf_map__reuse_fd(bpf_object__find_map_by_name(object, "folds"), fd)
+                             : r;
 }
 
 // ---- tracepoints
@@ -100,7 +100,7 @@ static int share(const struct probe *probe, const struct security *s, struct bpf
 static void load_points(struct probe *probe, struct security *s, const struct btf *btf,
                         struct probe_mechanism *m)
 {
-    bool late = !probe->fentry;
+    bool late = !s->trace;
     int r;
 
     s->points = security_bpf__open();
@@ -208,16 +208,12 @@ static void load_trace(struct probe *probe, struct security *s, const struct btf
     }
 }
 
-static void no_trace(const struct security *s, const struct btf *btf,
-                     struct probe_mechanism *rows[KINDS])
+static void no_trace(const struct btf *btf, struct probe_mechanism *rows[KINDS])
 {
     bool modules = has_tracepoint(btf, "module_load");
 
     for (size_t i = 0; i < KINDS; i++) {
-        if (i == KIND_CREDENTIALS || i == KIND_NAMESPACES)
-            probe_mechanism_set(rows[i], PROBE_REFUSED, "fentry is refused%s",
-                                s->points ? "" : ", and tracepoints too");
-        else if (!modules && !strcmp(kinds[i].mechanism, "module events"))
+        if (!modules && !strcmp(kinds[i].mechanism, "module events"))
             probe_mechanism_set(rows[i], PROBE_ABSENT, "this kernel has no modules");
         else
             probe_mechanism_set(rows[i], PROBE_REFUSED, "fentry is refused");
@@ -274,11 +270,11 @@ static void security_load(struct probe *probe, void **own)
         probe_mechanism_set(signals, PROBE_REFUSED, "out of memory");
         probe_mechanism_set(deny, PROBE_REFUSED, "out of memory");
     } else {
-        load_points(probe, s, btf, signals);
         if (probe->fentry)
             load_trace(probe, s, btf, rows);
         else
-            no_trace(s, btf, rows);
+            no_trace(btf, rows);
+        load_points(probe, s, btf, signals);
         load_deny(probe, s, deny);
     }
     btf__free(btf);
