@@ -281,6 +281,8 @@ void observe_counters(struct engine *e)
                "of flows that could not be told");
     batch_loss(e, "flow bytes received", now.untold_received - was->untold_received, from, to,
                "of flows that could not be told");
+    batch_loss(e, "repeated", now.security_folded - was->security_folded, from, to,
+               "security events, the same again within a second; the next one says how often");
     batch_loss(e, "repeated", e->repeated, from, to,
                "detections of one rule in one lineage, over 20 a minute; their events are kept");
     e->repeated = 0;

@@ -522,6 +522,49 @@ static void test_tree_survives_hostile_order(void **state)
     assert_string_equal(who(w, 50)->lineage->role, "none");
 }
 
+static void test_tree_target_of_an_access_is_described(void **state)
+{
+    struct world *w = *state;
+    boot(w);
+    start(w, 1, 700, 33, "/usr/sbin/nginx -g daemon");
+    start(w, 1, 701, 0, "/usr/bin/gdb -p 700");
+    Tiercel__Event *e = event_of(w, 701);
+    Tiercel__ProcessAccess access = TIERCEL__PROCESS_ACCESS__INIT;
+    Tiercel__Process target = TIERCEL__PROCESS__INIT;
+    e->kind_case = TIERCEL__EVENT__KIND_ACCESS;
+    e->access = &access;
+    access.target = &target;
+    target.id = id_of(w, 700);
+    assert_int_equal(tree_apply(w->tree, e, &w->arena), 0);
+    assert_true(str_eq(str_of(target.image->path), STR("/usr/sbin/nginx")));
+    assert_int_equal(target.credentials->euid, 33);
+    assert_string_equal(target.lineage->role, "web");
+    assert_int_equal(target.n_argv, 0);
+    assert_true(str_eq(str_of(e->process->image->path), STR("/usr/bin/gdb")));
+
+    Tiercel__Process unknown = TIERCEL__PROCESS__INIT;
+    unknown.id = id_of(w, 4711);
+    tree_describe(w->tree, &unknown, &w->arena);
+    assert_null(unknown.image);
+}
+
+static void test_tree_changed_credentials_hold_from_the_next_event_on(void **state)
+{
+    struct world *w = *state;
+    boot(w);
+    start(w, 1, 800, 1000, "/tmp/exploit");
+    Tiercel__Event *e = event_of(w, 800);
+    Tiercel__CredentialChange change = TIERCEL__CREDENTIAL_CHANGE__INIT;
+    Tiercel__Credentials new = TIERCEL__CREDENTIALS__INIT;
+    e->kind_case = TIERCEL__EVENT__KIND_CREDENTIALS;
+    e->credentials = &change;
+    change.new_ = &new;
+    new.has_uid = new.has_gid = new.has_euid = new.has_egid = true;
+    assert_int_equal(tree_apply(w->tree, e, &w->arena), 0);
+    assert_int_equal(e->process->credentials->euid, 1000);
+    assert_int_equal(who(w, 800)->credentials->euid, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -532,6 +575,8 @@ int main(void)
         T(test_tree_interpreter_as_server_is_known_by_its_arguments),
         T(test_tree_ssh_session_package_manager_and_nested_service),
         T(test_tree_container),
+        T(test_tree_target_of_an_access_is_described),
+        T(test_tree_changed_credentials_hold_from_the_next_event_on),
         T(test_tree_original_parent_after_reparenting),
         T(test_tree_orphan_of_a_web_server_after_a_restart),
         T(test_tree_container_root_earns_no_trust_by_a_name),
