@@ -182,15 +182,18 @@ static void keep_short(Tiercel__Event *event)
 // One happening into tree, journal and rules.
 static void take_event(struct engine *e, const struct decoded *d)
 {
+    Tiercel__Process *brief = known_complete(e, d);
     // What is below a web server stays so. The kernel still knows where the tree, begun anew by a restart, cannot: its
     // parents have gone.
     if (d->lineage_flags & FLAG_SERVICE)
         tree_remind(e->tree, d->event, &e->open->arena);
     if (d->kind == RECORD_EXEC)
         facts_of_exec(e, d->event, d->flags & EXEC_JUDGED);
-    if (tree_apply(e->tree, d->event, &e->open->arena) < 0)
-        e->open->dropped++;
-    facts_of_container(e, d->event->process);
+    if (!brief) {
+        if (tree_apply(e->tree, d->event, &e->open->arena) < 0)
+            e->open->dropped++;
+        facts_of_container(e, d->event->process);
+    }
     batch_event(e, d->event);
     e->stats->events++;
     if (d->kind == RECORD_EXEC && d->event->process) {
@@ -202,8 +205,13 @@ static void take_event(struct engine *e, const struct decoded *d)
     }
     if (d->kind != RECORD_FORK && d->kind != RECORD_EXIT)
         judge_observed(e, d);
-    if (d->kind != RECORD_EXEC)
+    if (brief) {
+        d->event->process = brief;
+        d->event->parent = NULL;
+    } else if (d->kind != RECORD_EXEC) {
+        known_remember(e, d);
         keep_short(d->event);
+    }
 }
 
 static int take_record(void *context, const void *record, size_t bytes)

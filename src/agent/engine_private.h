@@ -29,6 +29,7 @@
 #define BATCH_ROOM 8192               // more than this is lost, and counted
 #define BATCH_BYTES ((size_t)2 << 20) // the writer is woken at this much arena
 #define BATCH_LIMIT ((size_t)8 << 20) // more than this is lost, and counted
+#define ENGINE_KNOWN 256              // processes of the open batch that are completed already
 #define ENGINE_WORKERS 4              // of the gate's pool
 
 struct engine_batch { // collected under the lock, written without it
@@ -60,6 +61,12 @@ struct engine_journal {
     struct thrift thrift; // the thread's own
 };
 
+struct engine_known {
+    uint32_t pid;
+    uint64_t start, batch;
+    Tiercel__Process *full, *parent; // in that batch's arena
+};
+
 struct engine {
     struct role_context *role;
     struct control_engine *stats;
@@ -88,6 +95,7 @@ struct engine {
     int wake_fd;       // eventfd: the main thread should look
     struct engine_batch batches[2], *open;
     uint64_t id_batch, id_place; // of the next event or detection
+    struct engine_known known[ENGINE_KNOWN];
     struct engine_journal journal;
     struct files *files; // engine_files.c; NULL before its start
     uint64_t repeated; // detections over the flood limit since the counters were looked at
@@ -122,6 +130,13 @@ void journal_no_segment(struct engine *e);
 void journal_wake(struct engine *e);
 void journal_coverage(struct engine *e, uint64_t works);
 void journal_stop(struct engine *e); // writes what is left, syncs
+
+// ---- engine_known.c; with the lock held
+bool known_bulk(uint32_t kind);
+// Completes the event where its process was completed in this batch already; returns what the journal needs of the
+// process then, NULL where it is to be completed by the tree.
+Tiercel__Process *known_complete(struct engine *e, const struct decoded *d);
+void known_remember(struct engine *e, const struct decoded *d); // after judging, before the event is shortened
 
 // ---- engine_observe.c
 // With the lock held: what is waiting. True: the tree knows all that happened before this call.

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "event/brief.h"
 #include "event/copy.h"
 
 #include <errno.h>
@@ -203,6 +204,7 @@ static int unpack(struct segment_reader *r, const struct segment_header *h, Tier
         b->n_detections != h->n_detections || b->n_verdicts != h->n_verdicts ||
         b->n_losses != h->n_losses || b->from != h->from_ns || b->to != h->to_ns)
         return damage(r, "header and body do not belong together", e);
+    brief_fill(b, &r->arena);
     *ret = b;
     return 0;
 }
