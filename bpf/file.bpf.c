@@ -98,6 +98,7 @@ static __always_inline bool is_wanted(struct change *c, u32 watch_flags)
         return false;
     if (!(watch_flags & WATCH_NAMES))
         return true;
+    c->flags |= FILE_BY_NAME;
     bpf_probe_read_kernel(&first, 1, BPF_CORE_READ(dentry, d_name.name));
     if (c->old_name)
         bpf_probe_read_kernel(&old, 1, c->old_name);

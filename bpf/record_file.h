@@ -24,6 +24,7 @@ enum { // struct record_file_change.flags
     FILE_SHORTER = 32,    // a write that cut off
     FILE_RUN = 64,        // denied: it was to be executed, and is blocked
     FILE_CONTAINED = 128, // or its lineage is contained
+    FILE_BY_NAME = 256,   // of a folder with WATCH_NAMES: watch_name_counts() decides
 };
 
 // Parts: PART_PATH the file, PART_OLD_PATH, PART_ATTRIBUTE. A path whose mount is not known ends at the root of its file

@@ -97,6 +97,13 @@ static uint64_t own_detection(struct engine *e, const struct decoded *d)
     made.level = (char *)"high";
     made.rule_id = (char *)(known ? of[d->kind].id : "tiercel-denied-action");
     made.rule_title = (char *)(known ? of[d->kind].title : "Action that a service may not take");
+    if (d->kind == RECORD_FILE && d->flags & FILE_RUN) {
+        made.rule_id = (char *)"tiercel-denied-program";
+        made.rule_title =
+            (char *)(d->flags & FILE_CONTAINED ? "Program that a contained lineage may not start"
+                                               : "Program that is blocked");
+        tags[0] = (char *)"attack.execution";
+    }
     made.tags = tags;
     made.n_tags = 1;
     uint64_t id = batch_detection(e, &made, d->event);
@@ -220,7 +227,7 @@ static int take_record(void *context, const void *record, size_t bytes)
     struct decoded d;
     if (decode(record, bytes, &e->clock, &e->open->arena, &d) < 0)
         e->open->dropped++;
-    else
+    else if (!d.idle)
         take_event(e, &d);
     return 0;
 }

@@ -14,10 +14,11 @@ struct decode_clock {
 struct decoded {
     Tiercel__Event *event;  // in the arena
     uint32_t kind;          // enum record_kind
-    uint32_t flags;         // EXEC_* or CONNECT_*: what the kernel did
+    uint32_t flags;         // EXEC_*, CONNECT_* or FILE_*: what the kernel did
     uint32_t lineage_flags; // FLAG_* of exec and fork
     uint32_t rule;          // of the denying prefix (connect)
     bool denied;            // the kernel refused it
+    bool idle;              // of no interest: a file in a home whose name says nothing
     struct str filename;    // exec: as the caller named it
     struct str interpreter; // exec: named by `#!` or binfmt_misc
     bool environment_cut;

@@ -76,3 +76,20 @@ void decode_file_part(struct decoder *d, unsigned number, unsigned part_flags, s
         break;
     }
 }
+
+static bool name_counts(ProtobufCBinaryData path)
+{
+    const char *text = (const char *)path.data, *slash = memrchr(text, '/', path.len);
+    size_t skip = slash ? (size_t)(slash - text) + 1 : 0;
+
+    return watch_name_counts((struct str){text + skip, path.len - skip});
+}
+
+void decode_file_end(struct decoder *d)
+{
+    const Tiercel__FileChange *f = d->out->event->file;
+
+    if (change_of(d)->flags & FILE_BY_NAME)
+        d->out->idle = !(f->file->has_path && f->file->path.len && name_counts(f->file->path)) &&
+                       !(f->has_old_path && f->old_path.len && name_counts(f->old_path));
+}

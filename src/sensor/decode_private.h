@@ -40,6 +40,7 @@ void decode_file_facts(const struct record_file *r, Tiercel__File *f);
 void decode_connect(struct decoder *d, Tiercel__Event *event);
 void decode_file(struct decoder *d, Tiercel__Event *event);
 void decode_file_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);
+void decode_file_end(struct decoder *d);
 void decode_dns(struct decoder *d, Tiercel__Event *event);
 void decode_dns_part(struct decoder *d, unsigned number, unsigned part_flags, struct str s);
 void decode_socket(struct decoder *d, Tiercel__Event *event);
