@@ -59,6 +59,7 @@ struct files {
 
     int wake_fd, group, map;
     struct watch *w;
+    char *declared; // protected folders, each with its NUL
     struct watch_stats said;
     struct chunk chunks[CHUNKS];
     size_t first, n_chunks;
@@ -485,6 +486,15 @@ void files_given(struct engine *e)
     wake(f);
 }
 
+// NULL: none, or no memory.
+static char *list_declared(const struct protect_settings *s)
+{
+    char *list = s ? calloc(1, sizeof s->folders + 1) : NULL;
+    for (uint32_t i = 0, at = 0; list && i < s->n_folders && i < PROTECT_FOLDERS; i++)
+        at += (uint32_t)snprintf(list + at, PROTECT_PATH, "%s", s->folders[i]) + 1;
+    return list;
+}
+
 int files_start(struct engine *e)
 {
     struct files *f = calloc(1, sizeof *f);
@@ -494,7 +504,9 @@ int files_start(struct engine *e)
         .e = e, .next_group = -1, .next_map = -1, .group = -1, .map = -1, .arena.limit = 8u << 20};
     pthread_mutex_init(&f->lock, NULL);
     f->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    const struct watch_options options = {.env = &e->env, .web = e->role->setup.web_roots};
+    f->declared = list_declared(e->protect);
+    const struct watch_options options = {
+        .env = &e->env, .web = e->role->setup.web_roots, .declared = f->declared};
     int r = f->wake_fd < 0 ? -errno : watch_new(&options, &f->w);
     if (r == 0)
         r = -pthread_create(&f->thread, NULL, run, f);
@@ -502,6 +514,7 @@ int files_start(struct engine *e)
         watch_free(f->w);
         if (f->wake_fd >= 0)
             close(f->wake_fd);
+        free(f->declared);
         free(f);
         return r;
     }
@@ -525,6 +538,7 @@ void files_stop(struct engine *e)
     for (size_t i = 0; i < CHUNKS; i++)
         free(f->chunks[i].bytes);
     arena_done(&f->arena);
+    free(f->declared);
     int fds[] = {f->group, f->map, f->next_group, f->next_map, f->wake_fd};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)

@@ -68,7 +68,7 @@ static void address(struct sensor *s, const struct sensor_address *a, bool deny)
 // keeps the list, marks and reads: only the group's making needs more rights than it has.
 static int give_files(struct sensor *s)
 {
-    static const char row[] = "file notification";
+    static const char row[] = "file watch";
     struct error e = {0};
     if (s->fds.watched >= 0)
         return tell_probe(s, GIVE_PROBE_WATCHED, s->fds.watched);

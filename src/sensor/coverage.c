@@ -37,7 +37,7 @@ static const struct kind {
      .unseen = "names that were asked for are not seen"},
     {"file",
      .seen = {{BY(FILES), "watched folders and programs only"},
-              {BY(FILE_WATCH), "watched folders only; owner, attributes and links are not seen"}},
+              {BY(FILE_WATCH), "watched folders only; of attributes only owner and capabilities"}},
      .denied = {{BY(FILE_DENY), NULL}, {BY(OPEN_GATE), "opens of protected data only"}},
      .unseen = "changes of files are not seen", .not_denied = "the kernel asks nobody"},
     {"credentials", .seen = {{BY(CREDENTIALS), NULL}, {BY(SIGNALS), LATE}},

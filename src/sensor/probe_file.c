@@ -17,8 +17,7 @@
 #include "bpf/file.skel.h"
 #pragma GCC diagnostic pop
 
-#define INSTEAD_EVENTS                                                                             \
-    "fanotify notification: no owner, attribute or link events, no process of its own"
+#define INSTEAD_EVENTS "fanotify notification: watched folders only, 15 ms late"
 #define INSTEAD_DENY "fanotify permission events on protected folders"
 #define INSTEAD_EXEC "the gate, and kills after the fact"
 
