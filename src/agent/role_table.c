@@ -7,8 +7,10 @@
 
 // Sets marks. The kernel's programs were loaded and tried before this holds: no program can be loaded any more.
 // pidfd_send_signal asks whether a process is still there; without CAP_KILL it reaches nobody else.
-static const int sensor_calls[] = {SCMP_SYS(fanotify_init), SCMP_SYS(fanotify_mark),
-                                   SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), -1};
+// inotify_add_watch: protected data is marked again when it is replaced.
+static const int sensor_calls[] = {SCMP_SYS(fanotify_init),     SCMP_SYS(fanotify_mark),
+                                   SCMP_SYS(inotify_add_watch), SCMP_SYS(pidfd_open),
+                                   SCMP_SYS(pidfd_send_signal), -1};
 
 // Reads arguments of others, judges, writes to the journal file that it was given. No socket, no exec, no signal to
 // others, no ptrace, no writing to others' memory, no descriptor out of others.

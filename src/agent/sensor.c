@@ -3,6 +3,7 @@
 // gives it away at once), sets marks with a group lent by the engine for that moment, and writes what the engine orders
 // into the kernel's maps. It reads no event and no rule.
 #include "agent/role.h"
+#include "agent/sensor_protect.h"
 #include "base/cleanup.h"
 #include "os/process.h"
 #include "sensor/gate_table.h"
@@ -26,7 +27,8 @@ struct sensor {
     struct probe *probe;
     struct probe_fds fds;
     struct gate_mounts *mounts; // while armed
-    bool prevent, asked;
+    struct sensor_protect protect;
+    bool prevent, asked, mounts_came;
     uint64_t devices[DEVICES_MAX]; // told to the kernel as guarded
     size_t n_devices;
     struct sensor_device
@@ -218,10 +220,21 @@ static int mark(struct sensor *s, int group)
     struct error e = {0};
     s->asked = false;
     atomic_store(&s->role->table->holder[GATE_HOLDER_SENSOR], getpid());
+    if (s->mounts && !s->mounts_came) { // asked for by what is protected alone
+        sensor_protect_mark(&s->protect, group);
+        close(group);
+        atomic_store(&s->role->table->holder[GATE_HOLDER_SENSOR], 0);
+        return 0;
+    }
+    if (s->mounts)
+        sensor_protect_mounts_changed(&s->protect);
+    s->mounts_came = false;
     int r = s->mounts ? gate_mark_new(group, s->mounts, &e)
                       : gate_mark_all(group, s->role->setup.scope_pid, &s->mounts, &e);
-    if (r == 0)
+    if (r == 0) {
         mark_pending(s, group);
+        sensor_protect_mark(&s->protect, group);
+    }
     close(group);
     atomic_store(&s->role->table->holder[GATE_HOLDER_SENSOR], 0);
     told.code = r;
@@ -241,6 +254,7 @@ static void disarm(struct sensor *s)
     if (s->mounts)
         gate_unmark_all(-1, s->mounts); // the marks go with the group; this frees the list
     s->mounts = NULL;
+    sensor_protect_disarm(&s->protect);
     s->asked = false;
     for (size_t i = 0; i < s->n_devices; i++)
         (void)probe_guard(s->fds.guarded, s->devices[i], false);
@@ -268,6 +282,7 @@ static int look_again(struct sensor *s, const struct sensor_device *device)
         return 0;
     if (device && s->n_pending < PENDING_MAX)
         s->pending[s->n_pending++] = *device;
+    s->mounts_came = true;
     return ask_group(s);
 }
 
@@ -311,6 +326,7 @@ static int parent_message(struct sensor *s, const struct link_message *m)
     case ORDER_ARM:
         s->prevent = true;
         s->asked = false;
+        s->mounts_came = true;
         return ask_group(s);
     case ORDER_MODE:
         s->prevent = mode && mode->prevent;
@@ -326,7 +342,7 @@ static int parent_message(struct sensor *s, const struct link_message *m)
 }
 
 // Returns the exit status, or -1 to go on.
-static int look(struct sensor *s, struct pollfd p[3])
+static int look(struct sensor *s, struct pollfd p[4])
 {
     static struct link_message m;
     int r;
@@ -337,7 +353,10 @@ static int look(struct sensor *s, struct pollfd p[3])
         if (r != 1 && r != -EAGAIN)
             lose_engine(s);
     }
-    if (p[2].revents && s->mounts && ask_group(s) < 0)
+    if (p[2].revents)
+        s->mounts_came = true;
+    bool wanted = sensor_protect_look(&s->protect);
+    if ((wanted || s->mounts_came) && s->mounts && ask_group(s) < 0)
         lose_engine(s);
     if (!p[0].revents)
         return -1;
@@ -357,6 +376,8 @@ int sensor_prepare(struct role_context *context)
     the_sensor.role = context;
     the_sensor.prevent = context->setup.prevent;
     int r = start(&the_sensor);
+    if (r == 0)
+        r = sensor_protect_start(&the_sensor.protect, context);
     malloc_trim(0); // the kernel's type information was some 15 MiB
     return r;
 }
@@ -368,8 +389,9 @@ int sensor_role(struct role_context *context)
     while (status < 0) {
         struct pollfd p[] = {{.fd = context->parent, .events = POLLIN},
                              {.fd = context->given[GIVE_PEER_ENGINE], .events = POLLIN},
-                             {.fd = s->mounts ? gate_mounts_fd(s->mounts) : -1, .events = POLLPRI}};
-        poll(p, 3, BEAT_MS);
+                             {.fd = s->mounts ? gate_mounts_fd(s->mounts) : -1, .events = POLLPRI},
+                             {.fd = sensor_protect_fd(&s->protect), .events = POLLIN}};
+        poll(p, 4, BEAT_MS);
         role_beat(context);
         status = look(s, p);
     }
