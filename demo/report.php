@@ -57,15 +57,16 @@ $prevent = steps($work, 'prevent');
 $seen = detections($work, 'detect', $master);
 $stopped = detections($work, 'prevent', $master);
 $wrong = [];
-printf("  %-22s %-28s %s\n", '', 'watched only', 'prevented');
+printf("  %-24s %-28s %s\n", '', 'watched only', 'prevented');
 foreach ($detect as $name => $a) {
     if (str_starts_with($name, 'agent-')) continue;
     $b = $prevent[$name] ?? ['effect' => '?', 'begin' => 0, 'end' => 0, 'seconds' => 0, 'shown' => ''];
     $benign = str_starts_with($name, 'benign');
     $home = $name === 'call home from PHP'; // no program is started: refused by the cgroup program, without a rule
+    $inside = $name === 'PHP reads the folder'; // nor here: the open is refused by the list of protected folders
     $n = count(during($seen, $a));
     $left = sprintf('%s, %d ms, %s', $a['effect'] === 'yes' ? ($benign ? 'works' : 'succeeds') : 'FAILS',
-                    $a['seconds'] * 1000, $home ? 'in journal' : "$n detections");
+                    $a['seconds'] * 1000, $home ? 'in journal' : ($inside && !$n ? 'not seen' : "$n detections"));
     $m = mechanism(during($stopped, $b));
     if ($benign) {
         $right = sprintf('%s, %d ms%s', $b['effect'] === 'yes' ? 'works' : 'BROKEN', $b['seconds'] * 1000,
@@ -74,6 +75,12 @@ foreach ($detect as $name => $a) {
     } elseif ($home) {
         $right = $b['effect'] === 'no' ? 'connection refused (cgroup program), page empty' : 'SUCCEEDS';
         if ($a['effect'] !== 'yes' || $b['effect'] !== 'no') $wrong[] = "$name must be refused";
+    } elseif ($inside) {
+        $right = $b['effect'] !== 'no' ? 'SUCCEEDS' : (!$m ? 'NO VERDICT' : sprintf('the open is refused (%s, %d µs), page %s',
+            $m['verdict']['mechanism'] ?? '?', ($m['verdict']['latency'] ?? 0) / 1000,
+            $b['shown'] === '' ? 'empty' : "shows: {$b['shown']}"));
+        if ($a['effect'] !== 'yes') $wrong[] = "$name must succeed while nothing is prevented";
+        if ($b['effect'] !== 'no' || !$m) $wrong[] = "$name must be refused";
     } else {
         $before = $m && !empty($m['verdict']['before_first_instruction']);
         $right = $b['effect'] !== 'no' ? 'SUCCEEDS' : (!$m ? 'NO VERDICT' : sprintf(
@@ -85,10 +92,10 @@ foreach ($detect as $name => $a) {
         if ($b['effect'] !== 'no' || !$before) $wrong[] = "$name must be refused before its first instruction";
         if ($m && !file_exists("$work/explain")) file_put_contents("$work/explain", $m['id']);
     }
-    printf("  %-22s %-28s %s\n", $name, $left, $right);
+    printf("  %-24s %-28s %s\n", $name, $left, $right);
 }
 foreach ([...array_keys($detect), ...array_keys($prevent)] as $name)
     if (str_starts_with($name, 'agent-')) $wrong[] = "$name: " . ($detect[$name] ?? $prevent[$name])['effect'];
-if (count($detect) < 11 || count($prevent) < 11) $wrong[] = 'a step is missing';
+if (count($detect) < 13 || count($prevent) < 13) $wrong[] = 'a step is missing';
 foreach (array_unique($wrong) as $line) echo "  NOT AS CLAIMED: $line\n";
 exit($wrong ? 1 : 0);

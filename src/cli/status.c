@@ -85,6 +85,14 @@ static void add_counts(struct table *table, const struct control_status *s)
         table_addf(table, STYLE_RED, "%llu events: %llu structural, %llu bulk, %llu other", lost,
                    (unsigned long long)n->lost_structural, (unsigned long long)n->lost_bulk,
                    (unsigned long long)n->lost_other);
+    for (uint32_t i = 0; i < s->n_mechanisms && i < CONTROL_MECHANISMS; i++) {
+        if (strcmp(s->mechanisms[i].name, "open gate") != 0)
+            continue;
+        table_addf(table, STYLE_DIM, "protected");
+        table_addf(table, STYLE_PLAIN, "%llu opens refused, %llu let through; %s",
+                   (unsigned long long)n->protected_denied, (unsigned long long)n->protected_seen,
+                   s->mechanisms[i].reason);
+    }
     table_addf(table, STYLE_DIM, "gate");
     if (g->asked == 0 && !s->armed) {
         table_addf(table, STYLE_PLAIN, "not armed");
@@ -276,7 +284,8 @@ void status_print_limits(const struct term *t, struct buf *out)
     static const char *const limits[] = {
         "shared libraries that a running program loads later (those named by LD_PRELOAD and its "
         "kin are seen)",
-        "code inside interpreters that run already (a PHP page that reads a file itself), and "
+        "code inside interpreters that run already (a PHP page), but for its opens of protected "
+        "data, and "
         "shell built-ins",
         "code put into a running process: ptrace, /proc/PID/mem, user-space exec; where BPF LSM is "
         "off nothing stops these",

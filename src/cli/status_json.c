@@ -93,6 +93,8 @@ static void counts(const struct control_status *s, struct buf *out)
         {"detections", n->detections},
         {"verdicts", n->verdicts},
         {"prevented", n->prevented},
+        {"protected_denied", n->protected_denied},
+        {"protected_seen", n->protected_seen},
         {"lost_structural", n->lost_structural},
         {"lost_bulk", n->lost_bulk},
         {"lost_other", n->lost_other},
