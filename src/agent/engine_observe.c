@@ -3,7 +3,6 @@
 #include "agent/engine_private.h"
 
 #include "base/cleanup.h"
-#include "sensor/watch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -222,24 +221,13 @@ static void take_event(struct engine *e, const struct decoded *d)
     }
 }
 
-// The kernel's programs know the homes, not which names in them say anything.
-static bool of_no_interest(const struct decoded *d)
-{
-    const Tiercel__FileChange *f = d->kind == RECORD_FILE ? d->event->file : NULL;
-    if (!f || f->denied || !f->watch || strcmp(f->watch, watch_word(WATCH_HOME)) != 0 ||
-        (f->executable && f->action == TIERCEL__FILE_CHANGE__ACTION__MODE))
-        return false;
-    return !watch_home_counts(str_bytes(f->file->path.data, f->file->path.len)) &&
-           !watch_home_counts(str_bytes(f->old_path.data, f->old_path.len));
-}
-
 static int take_record(void *context, const void *record, size_t bytes)
 {
     struct engine *e = context;
     struct decoded d;
     if (decode(record, bytes, &e->clock, &e->open->arena, &d) < 0)
         e->open->dropped++;
-    else if (!d.idle && !of_no_interest(&d))
+    else if (!d.idle)
         take_event(e, &d);
     return 0;
 }

@@ -88,5 +88,3 @@ struct watch_stats watch_stats(const struct watch *w);
 const char *watch_word(enum watch_class watch); // FileChange.watch
 // Whether a file's name says anything in a folder with WATCH_NAMES (shell start files and the like).
 bool watch_name_counts(struct str name);
-// The same for a path of WATCH_HOME, where the kernel's programs told of everything in the home itself.
-bool watch_home_counts(struct str path);

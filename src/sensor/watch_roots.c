@@ -82,15 +82,6 @@ bool watch_name_counts(struct str name)
     return false;
 }
 
-bool watch_home_counts(struct str path)
-{
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (places[i].watch == WATCH_HOME && places[i].flags & WATCH_BELOW &&
-            str_find(path, str_from(places[i].path + 1)) >= 0)
-            return true;
-    return watch_name_counts(str_basename(path));
-}
-
 // ---- mounts
 
 static void mounts_done(struct watch *w)
