@@ -38,7 +38,7 @@ static const struct kind {
     {"file",
      .seen = {{BY(FILES), "watched folders and programs only"},
               {BY(FILE_WATCH), "watched folders only; of attributes only owner and capabilities"}},
-     .denied = {{BY(FILE_DENY), NULL}, {BY(OPEN_GATE), "opens of protected data only"}},
+     .denied = {{BY(FILE_DENY), NULL}, {BY(GATE), NULL}},
      .unseen = "changes of files are not seen", .not_denied = "the kernel asks nobody"},
     {"credentials", .seen = {{BY(CREDENTIALS), NULL}, {BY(SIGNALS), LATE}},
      .unseen = "changes of user and capabilities are only seen at the next program start"},

@@ -6,8 +6,7 @@
 // Prints one line for each account and kind in it: `ok NAME:KIND`, `not ok NAME:KIND - what is missing or differs`, or
 // `skip` where the coverage in the journal itself says that this kind is not seen here, with its reason. A kind that is
 // "not seen" but has matching events is a failure too: then the coverage is wrong. Lost records excuse nothing; they
-// are shown beside what is missing. `# coverage KIND | seen by | denied by | limit` is the coverage of the last batch
-// that had any. Ends with 0 when nothing was `not ok`.
+// are shown beside what is missing. `# journal KIND | seen by` is the coverage of the last batch that had any. Ends with 0 when nothing was `not ok`.
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "event/field.h"
@@ -436,8 +435,7 @@ int main(int argc, char **argv)
         if (first_of_kind(&c, i))
             good &= judge(&c, c.lines[i].account, c.lines[i].kind);
     for (size_t i = 0; i < c.n_coverage; i++)
-        printf("# coverage %s | %s | %s | %s\n", c.coverage[i].kind, c.coverage[i].seen,
-               c.coverage[i].denied, c.coverage[i].limit);
+        printf("# journal %s | %s\n", c.coverage[i].kind, c.coverage[i].seen);
     if (c.losses.p)
         fwrite(c.losses.p, 1, c.losses.n, stdout);
     printf("# %llu events\n", (unsigned long long)c.events);
