@@ -386,6 +386,9 @@ static int start(struct engine *e)
     int r = use_rules(e);
     if (r < 0)
         return r;
+    r = names_new(&e->names);
+    if (r < 0)
+        return r;
     r = tree_new(&e->env, &e->tree);
     if (r < 0)
         return r;

@@ -201,6 +201,8 @@ static void take_event(struct engine *e, const struct decoded *d)
             e->open->dropped++;
         facts_of_container(e, d->event->process);
     }
+    if (e->names)
+        names_take(e->names, d->event, &e->open->arena);
     batch_event(e, d->event);
     e->stats->events++;
     if (d->kind == RECORD_EXEC && d->event->process) {

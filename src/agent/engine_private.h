@@ -14,6 +14,7 @@
 #include "base/env.h"
 #include "detect/detect.h"
 #include "detect/flood.h"
+#include "enrich/names.h"
 #include "enrich/tree.h"
 #include "event/segment.h"
 #include "sensor/decode.h"
@@ -74,6 +75,7 @@ struct engine {
     pthread_mutex_t lock; // inherits priority: a question's thread lends it to whoever holds it
     _Atomic unsigned questions; // waiting for the lock: the observer lets them go first
     struct tree *tree;
+    struct names *names; // of addresses
     struct detect *detect;
     struct detect_worker *worker; // one: whoever judges holds the lock, and finds what others found
     struct arena judge_arena[ENGINE_WORKERS];
