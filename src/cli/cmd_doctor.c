@@ -4,6 +4,7 @@
 #include "sensor/coverage.h"
 #include "sensor/gate.h"
 #include "sensor/probe.h"
+#include "sensor/watch.h"
 
 #include <errno.h>
 
@@ -43,6 +44,19 @@ static void try_gate(struct trials *t)
         NULL);
 }
 
+// What the sensor does where the kernel's own programs do not see files.
+static void try_file_watch(struct trials *t)
+{
+    struct error e = {0};
+    int group = watch_group_create(&e);
+    if (group < 0) {
+        add(t, "file watch", CONTROL_REFUSED, e.what, "nothing: changes of files are not seen");
+        return;
+    }
+    close(group);
+    add(t, "file watch", CONTROL_WORKS, "a fanotify group, for the watched folders only", NULL);
+}
+
 // Loads the programs for a moment; nothing is pinned, so nothing stays.
 static void try_probe(struct trials *t)
 {
@@ -63,6 +77,8 @@ static void try_probe(struct trials *t)
     size_t n = probe_mechanisms(probe, &m);
     for (size_t i = 0; i < n; i++)
         add(t, m[i].name, states[m[i].state], m[i].reason, m[i].instead);
+    if (probe_fds(probe).watched < 0)
+        try_file_watch(t);
     probe_free(probe);
 }
 
