@@ -88,6 +88,8 @@ enum {                // value of the flags map, key: thread group id. Children 
     FLAG_FLAGGED = 2,
     FLAG_CONTAINED = 4, // no traffic but to NET_ALLOW prefixes
     FLAG_AGENT = 8,     // our own: not checked
+    FLAG_CUTS_FLOWS =
+        1 << 30, // of key 0 alone: what a contained lineage sends and receives is refused too
 };
 
 enum { CONFIG_OWN = 16 };

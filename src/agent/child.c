@@ -136,16 +136,21 @@ static void tell_pids(struct parent *p)
             child_send(p, who[i], ORDER_PIDS, &pids, sizeof(pids));
 }
 
-// A fresh channel between the engine and one that takes its orders, as soon as both are there.
-static void connect_engine(struct parent *p, enum role other)
+// A fresh channel between two that order and answer, as soon as both are there.
+static enum give peer_of(enum role role)
+{
+    return role == ROLE_ENGINE   ? GIVE_PEER_ENGINE
+           : role == ROLE_SENSOR ? GIVE_PEER_SENSOR
+                                 : GIVE_PEER_RESPOND;
+}
+
+static void connect_pair(struct parent *p, enum role a, enum role b)
 {
     int pair[2];
-    if (!child_begun(&p->children[ROLE_ENGINE]) || !child_begun(&p->children[other]) ||
-        link_pair(pair) < 0)
+    if (!child_begun(&p->children[a]) || !child_begun(&p->children[b]) || link_pair(pair) < 0)
         return;
-    child_give(p, ROLE_ENGINE, other == ROLE_SENSOR ? GIVE_PEER_SENSOR : GIVE_PEER_RESPOND, 0,
-               pair[0]);
-    child_give(p, other, GIVE_PEER_ENGINE, 0, pair[1]);
+    child_give(p, a, peer_of(b), 0, pair[0]);
+    child_give(p, b, peer_of(a), 0, pair[1]);
     close(pair[0]);
     close(pair[1]);
 }
@@ -188,9 +193,11 @@ int child_hello(struct parent *p, enum role role)
         p->covered_told = 0;
     }
     if (engine || role == ROLE_SENSOR)
-        connect_engine(p, ROLE_SENSOR);
+        connect_pair(p, ROLE_ENGINE, ROLE_SENSOR);
     if (engine || role == ROLE_RESPOND)
-        connect_engine(p, ROLE_RESPOND);
+        connect_pair(p, ROLE_ENGINE, ROLE_RESPOND);
+    if (role == ROLE_SENSOR || role == ROLE_RESPOND)
+        connect_pair(p, ROLE_SENSOR, ROLE_RESPOND);
     if (engine)
         send_states(p);
     tell_pids(p);
@@ -276,6 +283,8 @@ static void gone(struct parent *p, enum role role, int status)
     if (role == ROLE_SENSOR)
         atomic_store(&p->table->holder[GATE_HOLDER_SENSOR], 0);
     arming_lost(p, role);
+    if (role == ROLE_RESPOND)
+        serve_respond_lost(p);
     if (wanted)
         return;
     parent_say("the %s is gone (%s)", role_name(role), how);

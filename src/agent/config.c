@@ -163,6 +163,31 @@ static int take_web_root(struct config *c, struct str v, struct error *e)
     return take_folder(v, c->web_roots, sizeof(c->web_roots), e);
 }
 
+static int take_quarantine_bytes(struct config *c, struct str v, struct error *e)
+{
+    uint64_t n;
+    if (take_bytes(v, &n) < 0 || n < 1u << 20)
+        return error_set(
+            e, -EINVAL, "quarantine_bytes is a number of bytes, at least 1 MiB, such as '256 MiB'");
+    c->quarantine_bytes = n;
+    return 0;
+}
+
+static int take_allow(struct config *c, struct str v, struct error *e)
+{
+    struct sensor_address a;
+    if (c->n_allow == ROLE_ALLOW_MAX)
+        return error_set(e, -E2BIG, "more than %d addresses to allow", ROLE_ALLOW_MAX);
+    int r = config_address(v, &a, e);
+    if (r < 0)
+        return r;
+    struct response_address *to = &c->allow[c->n_allow++];
+    *to = (struct response_address){.bytes = a.family == AF_INET ? 4 : 16,
+                                    .prefix = (uint8_t)a.prefix};
+    memcpy(to->ip, a.address, sizeof(to->ip));
+    return 0;
+}
+
 static const struct key {
     struct str name;
     bool list;
@@ -181,6 +206,8 @@ static const struct key {
     {STR("protected_folders"), true, take_protected_folder},
     {STR("protected_allow"), true, take_protected_allow},
     {STR("web_roots"), true, take_web_root},
+    {STR("contain_allow"), true, take_allow},
+    {STR("quarantine_bytes"), false, take_quarantine_bytes},
 };
 #define KEYS (sizeof(keys) / sizeof(*keys))
 
@@ -362,6 +389,7 @@ void config_default(struct config *ret)
                                         "/usr/share/tiercel/rules"};
     *ret = (struct config){.deadline_ms = 50,
                            .journal_bytes = 256u << 20,
+                           .quarantine_bytes = 256u << 20,
                            .cpu_percent = 60,
                            .memory_bytes = 128u << 20,
                            .exceptions = "/etc/tiercel/exceptions.yml",

@@ -219,6 +219,9 @@ static void given(struct engine *e, const struct order_give *give)
         break;
     case GIVE_PEER_SENSOR:
         engine_flag_all(e);
+        pthread_mutex_lock(&e->lock);
+        orders_new_sensor(e);
+        pthread_mutex_unlock(&e->lock);
         break;
     default:
         break;
@@ -304,11 +307,7 @@ static void respond_messages(struct engine *e)
     struct link_message m;
     int r;
     while ((r = link_receive(e->role->given[GIVE_PEER_RESPOND], &m, 0)) == 1)
-        if (m.type == RESPOND_DONE && m.size == sizeof(struct respond_done)) {
-            pthread_mutex_lock(&e->lock);
-            act_done(e, (const struct respond_done *)m.body);
-            pthread_mutex_unlock(&e->lock);
-        }
+        orders_message(e, &m);
     if (r != -EAGAIN)
         drop_peer(e, GIVE_PEER_RESPOND);
 }
@@ -358,6 +357,9 @@ static int loop(struct engine *e)
             e->clock = decode_clock_now(); // the wall clock may have been set
             observe_counters(e);
             observe_budget(e);
+            pthread_mutex_lock(&e->lock);
+            orders_look(e);
+            pthread_mutex_unlock(&e->lock);
             if (e->flags_behind)
                 engine_flag_all(e);
             looked = now;

@@ -49,7 +49,8 @@ void act_done(struct engine *e, const struct respond_done *done)
 
 void act_flags(struct engine *e, const Tiercel__ProcessId *id, uint32_t flags)
 {
-    struct sensor_flags order = {.pid = id->pid, .flags = flags, .start_ns = id->start};
+    struct sensor_flags order = {
+        .pid = id->pid, .flags = flags, .mask = ~(uint32_t)FLAG_CONTAINED, .start_ns = id->start};
     int peer = e->role->given[GIVE_PEER_SENSOR];
     // Where it is not there, or behind with its work, all flags are told again (engine_flag_all()).
     if (peer >= 0 && link_send(peer, SENSOR_FLAGS, &order, sizeof order, NULL, 0, 0) < 0)

@@ -274,13 +274,19 @@ static bool too_long(const Tiercel__Event *event)
            thrift_argv_bytes(event->process) > SERVICE_ARGV_MAX;
 }
 
-static void deny_long(struct engine *e, Tiercel__Event *event, const struct gate_question *q)
+static const struct orders_refusal long_refusal = {
+    "tiercel-long-arguments", "More arguments than a service gives to a program",
+    "attack.defense-evasion"};
+
+// What no rule of the content says.
+static void deny_own(struct engine *e, Tiercel__Event *event, const struct gate_question *q,
+                     const struct orders_refusal *why)
 {
     Tiercel__Detection made = TIERCEL__DETECTION__INIT;
-    char *tags[] = {(char *)"attack.defense-evasion"};
+    char *tags[] = {(char *)why->tag};
     made.level = (char *)"high";
-    made.rule_id = (char *)"tiercel-long-arguments";
-    made.rule_title = (char *)"More arguments than a service gives to a program";
+    made.rule_id = (char *)why->id;
+    made.rule_title = (char *)why->title;
     made.tags = tags;
     made.n_tags = 1;
     Tiercel__Event *kept = record_denied(e, event);
@@ -297,9 +303,15 @@ static bool judge_event(struct engine *e, Tiercel__Event *event, struct arena *a
     struct detect_result result = {0};
     struct surroundings around = {e, q->tid, event->process, arena, false};
     tree_preview_unlooked(e->tree, event, arena);
+    const struct orders_refusal *ordered = orders_forbid(e, event);
+    if (ordered) {
+        look_around(&around);
+        deny_own(e, event, q, ordered);
+        return false;
+    }
     if (too_long(event)) {
         look_around(&around);
-        deny_long(e, event, q);
+        deny_own(e, event, q, &long_refusal);
         return false;
     }
     if (detect_question(e->detect, e->worker, event, look_around, &around, arena, &result) < 0) {
@@ -312,6 +324,7 @@ static bool judge_event(struct engine *e, Tiercel__Event *event, struct arena *a
     // Counted once more, as final: what is denied never comes back as an exec event.
     detect_event(e->detect, e->worker, event, true, arena, &result);
     record_denial(e, event, &result, q);
+    note_prevented(e, &result, event);
     return false;
 }
 

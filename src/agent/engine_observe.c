@@ -117,6 +117,22 @@ void note_result(struct engine *e, const struct detect_result *result)
     e->stats->rule_limits += result->limits;
 }
 
+void note_prevented(struct engine *e, const struct detect_result *result,
+                    const Tiercel__Event *event)
+{
+    const struct rule *rule = result->prevent ? result->rules[result->decisive] : NULL;
+    if (!rule || !detect_prevented(e->detect, rule, event))
+        return;
+    char text[188];
+    snprintf(
+        text, sizeof text,
+        "the rule '%.*s' prevented more than 30 times within a minute: it only detects for the "
+        "next minute",
+        (int)(rule->title.n < 80 ? rule->title.n : 80), rule->title.p);
+    memcpy(e->stats->problem, text, sizeof text);
+    batch_agent_state(e, "brake", text);
+}
+
 // With a scope nothing is ever done to a process outside it; it is only shown.
 static bool in_scope(const struct engine *e, const Tiercel__Event *event)
 {
@@ -163,6 +179,8 @@ static void judge_observed(struct engine *e, const struct decoded *d)
         if (!again)
             record_verdict(e, d, result.rules[i], &result.exception, id, kill, lineage);
     }
+    if (kill)
+        note_prevented(e, &result, d->event);
     if (stopped && result.n == 0 && !is_ours(d->event)) // the sensor tries a denial when it starts
         record_verdict(e, d, NULL, NULL, own_detection(e, d), false, false);
 }
@@ -186,6 +204,36 @@ static void keep_short(Tiercel__Event *event)
     }
 }
 
+// What an operator ordered: for what is known only now, or was not asked about at the gate.
+static void obey(struct engine *e, const struct decoded *d)
+{
+    const Tiercel__Event *event = d->event;
+    if (d->kind == RECORD_FORK && event->fork && event->fork->child)
+        orders_flag(e, event->fork->child, d->lineage_flags);
+    if (d->kind == RECORD_EXEC && event->process)
+        orders_flag(e, event->process->id, d->lineage_flags);
+    if (event->kind_case == TIERCEL__EVENT__KIND_DNS)
+        orders_dns(e, event->dns);
+    const struct orders_refusal *why =
+        d->kind == RECORD_EXEC && !(d->flags & EXEC_KILLED) ? orders_forbid(e, event)
+        : event->kind_case == TIERCEL__EVENT__KIND_HASH && !is_ours(event)
+            ? orders_forbid_hash(e, event)
+            : NULL;
+    if (!why || !event->process || !in_scope(e, event))
+        return;
+    Tiercel__Detection made = TIERCEL__DETECTION__INIT;
+    char *tags[] = {(char *)why->tag};
+    made.level = (char *)"high";
+    made.rule_id = (char *)why->id;
+    made.rule_title = (char *)why->title;
+    made.tags = tags;
+    made.n_tags = 1;
+    uint64_t id = batch_detection(e, &made, event);
+    e->stats->detections += id != 0;
+    act_kill(e, event->process->id, false, id, RESPOND_OPERATOR, &e->open->arena);
+    record_verdict(e, d, NULL, NULL, id, true, false);
+}
+
 // One happening into tree, journal and rules.
 static void take_event(struct engine *e, const struct decoded *d)
 {
@@ -207,13 +255,14 @@ static void take_event(struct engine *e, const struct decoded *d)
     e->stats->events++;
     if (d->kind == RECORD_EXEC && d->event->process) {
         uint32_t flags = tree_flags(e->tree, d->event->process->id);
-        if (flags != d->lineage_flags)
+        if (flags != (d->lineage_flags & ~(uint32_t)FLAG_CONTAINED))
             act_flags(e, d->event->process->id, flags);
         if (d->flags & EXEC_UNGUARDED && !(d->flags & (EXEC_MEMORY_ONLY | EXEC_KILLED)))
             act_look_at_mounts(e, d->event->process);
     }
     if (d->kind != RECORD_FORK && d->kind != RECORD_EXIT)
         judge_observed(e, d);
+    obey(e, d);
     if (brief) {
         d->event->process = brief;
         d->event->parent = NULL;

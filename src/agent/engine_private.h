@@ -68,6 +68,32 @@ struct engine_known {
     Tiercel__Process *full, *parent; // in that batch's arena
 };
 
+// What responses ask of the engine; respond owns them, and tells them again to a new engine.
+#define ORDERS_CONTAINED 64
+#define ORDERS_HASHES 256
+#define ORDERS_DOMAINS 128
+#define ORDERS_RESOLVED 1024
+struct contained {
+    uint32_t pid; // of the lineage's first process
+    uint64_t start;
+};
+struct resolved { // an address of a blocked name
+    struct response_address address;
+    uint64_t until_ns; // CLOCK_BOOTTIME
+    char domain[256];
+};
+struct engine_orders {
+    struct contained contained[ORDERS_CONTAINED];
+    uint8_t hashes[ORDERS_HASHES][32];
+    char domains[ORDERS_DOMAINS][256];
+    struct resolved resolved[ORDERS_RESOLVED];
+    unsigned n_contained, n_hashes, n_domains, n_resolved;
+    uint64_t resolved_full;
+};
+struct orders_refusal { // the detection it makes
+    const char *id, *title, *tag;
+};
+
 struct engine {
     struct role_context *role;
     struct control_engine *stats;
@@ -105,6 +131,7 @@ struct engine {
     uint64_t budget_cpu_ns, budget_at_ns; // at the last look
     uint64_t looked_ns;                   // when counters were looked at
     uint64_t order;                       // of the last order to respond
+    struct engine_orders orders;
     uint8_t host[16], boot[16], rules_version[32];
 };
 
@@ -147,6 +174,9 @@ bool observe_structural(struct engine *e);
 void observe_made(struct engine *e, Tiercel__Event *event);
 void observe(struct engine *e); // both rings, in slices, taking the lock
 void note_result(struct engine *e, const struct detect_result *result);
+// The decisive rule's wish was done: counted, and said when it is braked.
+void note_prevented(struct engine *e, const struct detect_result *result,
+                    const Tiercel__Event *event);
 void observe_counters(struct engine *e); // losses since the last look
 void observe_budget(struct engine *e);   // own use of the machine since the last look
 
@@ -179,6 +209,19 @@ void engine_flag_all(struct engine *e);
 int files_start(struct engine *e);
 void files_given(struct engine *e); // the sensor's descriptors came, or came anew
 void files_stop(struct engine *e);
+
+// ---- engine_respond.c; with the lock held, but for orders_message(), which takes it
+void orders_message(struct engine *e, const struct link_message *m);
+// NULL: nothing that was ordered forbids this program start.
+const struct orders_refusal *orders_forbid(const struct engine *e, const Tiercel__Event *event);
+// The same where a hash became known after the start.
+const struct orders_refusal *orders_forbid_hash(const struct engine *e,
+                                                const Tiercel__Event *event);
+// A process of a contained lineage that was started while its members were being marked.
+void orders_flag(struct engine *e, const Tiercel__ProcessId *id, uint32_t inherited);
+void orders_dns(struct engine *e, const Tiercel__Dns *dns);
+void orders_look(struct engine *e); // every second: addresses that are over
+void orders_new_sensor(struct engine *e);
 
 // ---- engine_act.c; with the lock held
 void act_kill(struct engine *e, const Tiercel__ProcessId *id, bool lineage, uint64_t detection,

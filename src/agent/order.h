@@ -2,6 +2,7 @@
 // Every message between roles. Typed, fixed-size, nothing to parse; a message of another size than its struct is refused.
 // Each channel has its own enum. To add one: a value here, its struct beside it, and the receiver's switch.
 #pragma once
+#include "link/response.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ enum order {
     ORDER_PIDS, // engine, respond, sensor: struct order_pids, which processes are the agent's own
     ORDER_MAKE_GROUP, // sensor: make the gate's group and answer with TOLD_GROUP
     ORDER_COVERAGE, // engine: struct order_coverage, which mechanisms work: into the journal's next batch
+    ORDER_RESPOND, // respond: struct order_respond, answered with TOLD_RESPONSE
+    ORDER_UNDO,    // respond: struct order_undo, answered with TOLD_RESPONSE
     ORDER_NO_SEGMENT, // engine: struct order_no_segment, instead of GIVE_SEGMENT: count the loss, ask again later
 };
 
@@ -28,8 +31,8 @@ enum give {
     GIVE_TABLE, // memory file: the gate's table of open questions; sensor, engine, warden, guardian
     GIVE_GROUP, // the gate: engine and warden; later again when a role is restarted or the mode changes
     GIVE_PEER_ENGINE,  // channel to the engine: sensor, respond; a new one replaces the old one
-    GIVE_PEER_SENSOR,  // channel to the sensor: engine
-    GIVE_PEER_RESPOND, // channel to respond: engine
+    GIVE_PEER_SENSOR,  // channel to the sensor: engine, respond
+    GIVE_PEER_RESPOND, // channel to respond: engine, sensor
     GIVE_PROBE, // ring or map of the sensor's; order_give.number says which (enum give_probe): engine, at the start;
     // again, each with the same number, after the sensor was restarted
     GIVE_PROTECT, // memory file: struct protect_settings (sensor/protect.h), sealed: sensor, engine; at the start
@@ -41,6 +44,7 @@ enum give_probe { // the members of struct probe_fds that the engine uses
     GIVE_PROBE_BULK,
     GIVE_PROBE_JUDGED,
     GIVE_PROBE_COUNTERS,
+    GIVE_PROBE_FLAGS,
     GIVE_PROBE_NEEDED, // those above; the sensor tells the others before them, where it has them at all
     GIVE_PROBE_WATCHED =
         GIVE_PROBE_NEEDED, // map of watched folders: the kernel's programs see files
@@ -72,6 +76,16 @@ struct order_pids {
     uint32_t pids[ORDER_PIDS_MAX];
 };
 
+struct order_respond {
+    uint32_t caller, number; // repeated in the answer
+    struct response_order order;
+};
+struct order_undo {
+    uint32_t caller, number;
+    uint64_t id;
+    uint32_t only_try, unused;
+};
+
 // ---- role -> parent
 enum told {
     TOLD_HELLO = 100, // past its exec: only now the parent sends anything
@@ -89,7 +103,12 @@ enum told {
     TOLD_NEXT_SEGMENT, // engine: struct told_segment: open segment `number` (the same number again: continue it)
     TOLD_CUT_SEGMENT, // engine: struct told_segment: cut the newest segment to `size` bytes (torn last batch); honoured
     // once in an engine's life and only before its first TOLD_NEXT_SEGMENT
-    TOLD_STOPPED, // engine: everything is on disk
+    TOLD_STOPPED,  // engine: everything is on disk
+    TOLD_RESPONSE, // respond: struct told_response
+};
+struct told_response {
+    uint32_t caller, number;
+    struct response_result result;
 };
 struct told_problem {
     uint32_t fatal; // for the reader only: the role is about to end
@@ -118,6 +137,18 @@ enum sensor_order {
     SENSOR_BUDGET,        // struct sensor_budget: how much bulk telemetry there may be
     SENSOR_MOUNTS, // an exec came from a device that is not guarded: look at the mounts again. With struct
     // sensor_device: it was this process's, which may see mounts that the sensor does not
+    // ---- respond -> sensor, over GIVE_PEER_SENSOR / GIVE_PEER_RESPOND; each is answered with SENSOR_DID
+    SENSOR_RESPOND_ADDRESS, // struct sensor_respond_address
+    SENSOR_CONTAIN_HOST,    // struct sensor_contain_host
+};
+struct sensor_respond_address {
+    uint32_t number, deny; // number: repeated in the answer
+    struct response_address address;
+};
+struct sensor_contain_host {
+    uint32_t number, n;
+    uint64_t until_ns; // CLOCK_BOOTTIME; 0: take it away
+    struct response_address allowed[2 * RESPONSE_ADDRESSES];
 };
 struct sensor_budget {
     uint32_t share; // the usual limits are divided by it, 1 to 1024
@@ -129,7 +160,8 @@ struct sensor_device {
 };
 struct sensor_flags {
     uint32_t pid, flags;
-    uint64_t start_ns; // CLOCK_BOOTTIME; compared in 10 ms steps
+    uint32_t mask, unused; // only these flags are changed
+    uint64_t start_ns;     // CLOCK_BOOTTIME; compared in 10 ms steps
 };
 struct sensor_address {
     uint8_t address[16]; // IPv4: the first four
@@ -139,6 +171,12 @@ struct sensor_address {
 // ---- sensor -> engine
 enum sensor_told {
     SENSOR_ASKS_GROUP = 300, // answer with SENSOR_LEND_GROUP
+    SENSOR_DID,              // sensor -> respond: struct sensor_did
+};
+struct sensor_did {
+    uint32_t number;
+    int32_t code;
+    uint32_t pinned, unused; // SENSOR_CONTAIN_HOST: outlives the agent
 };
 
 // ---- engine -> respond, over GIVE_PEER_RESPOND / GIVE_PEER_ENGINE. Journalled by the engine before it is sent.
@@ -163,9 +201,54 @@ struct respond_kill_order {
         uint64_t start_ns;
     } targets[RESPOND_TARGETS_MAX];
 };
-// ---- respond -> engine
+// ---- respond -> engine. Orders that are numbered are answered with ENGINE_DID or ENGINE_LINEAGE.
 enum respond_told {
     RESPOND_DONE = 500, // struct respond_done
+    RESPOND_LINEAGE,    // struct respond_lineage
+    RESPOND_HASH,       // struct respond_hash
+    RESPOND_DOMAIN,     // struct respond_domain
+    RESPOND_STATE,      // struct respond_state: to be journalled as a Response event; not answered
+};
+enum respond_how { RESPOND_LOOK, RESPOND_CONTAIN, RESPOND_RELEASE };
+struct respond_lineage {
+    uint32_t number, how; // enum respond_how
+    uint32_t pid, unused;
+    uint64_t start_ns;
+};
+struct respond_hash {
+    uint32_t number, block;
+    uint8_t sha256[32];
+};
+struct respond_domain {
+    uint32_t number, block;
+    char name[256];
+};
+struct respond_state {
+    uint64_t id, expires_ns, detection;
+    uint32_t action, state; // enum response_action, enum response_state
+    uint32_t pid, unused;
+    uint64_t start_ns;
+    char by[RESPONSE_BY];
+    char target[2600], reason[400];
+};
+// ---- engine -> respond: answers
+enum engine_told {
+    ENGINE_DID = 450, // struct engine_did
+    ENGINE_LINEAGE,   // struct engine_lineage
+};
+struct engine_did {
+    uint32_t number;
+    int32_t code;
+};
+struct engine_lineage {
+    uint32_t number;
+    int32_t code;
+    uint32_t n, way_in;
+    uint32_t cuts_flows, unused;
+    struct {
+        uint32_t pid, unused;
+        uint64_t start_ns;
+    } targets[RESPOND_TARGETS_MAX];
 };
 struct respond_done {
     uint64_t order;

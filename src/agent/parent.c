@@ -141,6 +141,10 @@ static void handle(struct parent *p, enum role role, struct link_message *m)
         if (role == ROLE_ENGINE)
             segments_next(p, link_body(m, struct told_segment));
         break;
+    case TOLD_RESPONSE:
+        if (role == ROLE_RESPOND)
+            serve_response(p, link_body(m, struct told_response));
+        break;
     case TOLD_CUT_SEGMENT:
         if (role == ROLE_ENGINE)
             segments_cut(p, link_body(m, struct told_segment));
@@ -387,6 +391,10 @@ static int fill_setup(struct parent *p, int32_t scope_pid)
     s->n_deny = c->n_deny;
     memcpy(s->deny, c->deny, sizeof(s->deny));
     memcpy(s->web_roots, c->web_roots, sizeof(s->web_roots));
+    s->quarantine_bytes = c->quarantine_bytes;
+    s->n_allow = c->n_allow;
+    memcpy(s->allow, c->allow, sizeof(s->allow));
+    memcpy(s->run, c->run, sizeof(s->run));
     memcpy(s->rules, c->rules, sizeof(s->rules));
     memcpy(s->exceptions, c->exceptions, sizeof(s->exceptions));
     memcpy(s->state, c->state, sizeof(s->state));

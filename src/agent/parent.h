@@ -67,9 +67,11 @@ struct parent {
     struct order_state states[PARENT_STATES]; // for the engine, while there is none
     unsigned n_states;
     int run_folder, listener, signals, callers[PARENT_CALLERS];
-    uint64_t covered_told; // the engine knows this
-    bool reported;         // told the service manager that we are up
-    int stopping;          // 1: asked to, 2: the engine is through, 3: all told to end
+    uint32_t waits_for[PARENT_CALLERS]; // number of the order that the caller waits for; 0: none
+    uint32_t orders;                    // the last one's number
+    uint64_t covered_told;              // the engine knows this
+    bool reported;                      // told the service manager that we are up
+    int stopping;                       // 1: asked to, 2: the engine is through, 3: all told to end
     uint64_t stopping_ns, tick_ns;
     int exit_status;
     char guardian_group[96];                // its control group, empty: none
@@ -129,3 +131,5 @@ void covered_tell(struct parent *p);   // the engine, where it does not know yet
 // ---- serve.c
 void serve_accept(struct parent *p);
 void serve_caller(struct parent *p, unsigned i);
+void serve_response(struct parent *p, const struct told_response *told);
+void serve_respond_lost(struct parent *p); // its process is gone: who waits is told

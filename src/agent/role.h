@@ -24,6 +24,7 @@ enum role {
 #define ROLE_PATH 320
 #define ROLE_DENY_MAX 32
 #define ROLE_FOLDERS 640 // bytes of configured folders
+#define ROLE_ALLOW_MAX RESPONSE_ADDRESSES
 struct role_setup {   // the parent read the configuration; nobody else does
     uint32_t prevent; // wanted mode at the start; the engine follows ORDER_MODE later
     uint32_t deadline_ms;
@@ -36,6 +37,11 @@ struct role_setup {   // the parent read the configuration; nobody else does
     uint8_t hash_key[16]; // of judged argument lists; engine and sensor must use the same
     uint32_t n_deny, unused;
     struct sensor_address deny[ROLE_DENY_MAX];
+    uint64_t quarantine_bytes; // of one file
+    uint32_t n_allow, unused_allow;
+    struct response_address
+        allow[ROLE_ALLOW_MAX]; // never cut off: the hub and who else must reach us
+    char run[64];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];
     char web_roots[ROLE_FOLDERS]; // paths, each with its NUL, ended by an empty one
 };

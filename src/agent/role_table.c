@@ -7,10 +7,12 @@
 
 // Sets marks. The kernel's programs were loaded and tried before this holds: no program can be loaded any more.
 // pidfd_send_signal asks whether a process is still there; without CAP_KILL it reaches nobody else.
-// inotify_add_watch: protected data is marked again when it is replaced.
+// inotify_add_watch: protected data is marked again when it is replaced. unlinkat: pins of the containment, for its user
+// owns nothing else.
 static const int sensor_calls[] = {SCMP_SYS(fanotify_init),     SCMP_SYS(fanotify_mark),
                                    SCMP_SYS(inotify_add_watch), SCMP_SYS(pidfd_open),
-                                   SCMP_SYS(pidfd_send_signal), -1};
+                                   SCMP_SYS(pidfd_send_signal), SCMP_SYS(unlinkat),
+                                   -1};
 
 // Reads arguments of others, judges, writes to the journal file that it was given. No socket, no exec, no signal to
 // others, no ptrace, no writing to others' memory, no descriptor out of others.
@@ -34,8 +36,9 @@ static const struct role_spec specs[ROLE_COUNT] = {
     [ROLE_SENSOR] = {.sandbox = {.name = "tierceld-sensor",
                                  .uid = ROLE_UID_BASE + ROLE_SENSOR,
                                  .capabilities =
-                                     CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH),
-                                 .allow = OS_OPEN_READ | OS_OPEN_HOW | OS_BPF_MAPS,
+                                     CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH) |
+                                     CAP(NET_ADMIN), // attaching the containment programs
+                                 .allow = OS_OPEN_READ | OS_OPEN_HOW | OS_BPF_MAPS | OS_BPF_LINKS,
                                  .calls = sensor_calls},
                      .silent_ms = 5000},
     [ROLE_ENGINE] = {.sandbox = {.name = "tierceld-engine",
@@ -54,8 +57,10 @@ static const struct role_spec specs[ROLE_COUNT] = {
                      .silent_ms = 1000},
     [ROLE_RESPOND] = {.sandbox = {.name = "tierceld-respon",
                                   .uid = ROLE_UID_BASE + ROLE_RESPOND,
-                                  .capabilities = CAP(KILL),
-                                  .allow = OS_OPEN_READ,
+                                  // Files into quarantine and back, with all that they had.
+                                  .capabilities = CAP(KILL) | CAP(DAC_OVERRIDE) | CAP(CHOWN) |
+                                                  CAP(FOWNER) | CAP(FSETID) | CAP(SETFCAP),
+                                  .allow = OS_OPEN_READ | OS_OPEN_HOW | OS_FILES,
                                   .calls = respond_calls,
                                   .nice = -10},
                       .silent_ms = 5000},

@@ -3,6 +3,7 @@
 // gives it away at once), sets marks with a group lent by the engine for that moment, and writes what the engine orders
 // into the kernel's maps. It reads no event and no rule.
 #include "agent/role.h"
+#include "agent/sensor_orders.h"
 #include "agent/sensor_protect.h"
 #include "base/cleanup.h"
 #include "os/process.h"
@@ -24,6 +25,7 @@
 
 struct sensor {
     struct role_context *role;
+    struct sensor_orders orders;
     struct probe *probe;
     struct probe_fds fds;
     struct gate_mounts *mounts; // while armed
@@ -52,16 +54,16 @@ static int tell_probe(struct sensor *s, enum give_probe number, int fd)
     return role_tell(s->role, TOLD_PROBE, &give, sizeof(give), fd);
 }
 
-static void address(struct sensor *s, const struct sensor_address *a, bool deny)
+static void address(struct sensor *s, const struct sensor_address *a, enum denial_owner owner,
+                    bool deny)
 {
     bool v4 = a->family == AF_INET;
     if ((!v4 && a->family != AF_INET6) || a->prefix > (v4 ? 32 : 128))
         return role_problem(s->role, "an address to deny was not understood");
-    struct str ip = str_bytes(a->address, v4 ? 4 : 16);
-    struct net_policy policy = {.action = NET_DENY};
-    int r = deny ? probe_net_set(&s->fds, ip, a->prefix, &policy)
-                 : probe_net_remove(&s->fds, ip, a->prefix);
-    if (r < 0 && r != -ENOENT)
+    struct response_address of = {.bytes = v4 ? 4 : 16, .prefix = (uint8_t)a->prefix};
+    memcpy(of.ip, a->address, of.bytes);
+    int r = sensor_orders_address(&s->orders, &of, owner, deny);
+    if (r < 0)
         role_problem(s->role, "an address could not be %s: %s", deny ? "denied" : "allowed",
                      strerror(-r));
 }
@@ -101,13 +103,19 @@ static int start(struct sensor *s)
                                                [PROBE_ABSENT] = CONTROL_ABSENT};
     for (size_t i = 0; i < n; i++)
         tell_mechanism(s, rows[i].name, works[rows[i].state], rows[i].reason, rows[i].instead);
+    char contain[160];
+    sensor_orders_start(&s->orders, s->role, s->probe, contain);
+    tell_mechanism(s, "containment of the host",
+                   s->orders.contain ? CONTROL_WORKS : CONTROL_REFUSED, contain,
+                   s->orders.contain ? "" : "nothing: lineages can be contained, the host cannot");
     for (uint32_t i = 0; i < setup->n_deny && i < ROLE_DENY_MAX; i++)
-        address(s, &setup->deny[i], true);
+        address(s, &setup->deny[i], DENIED_BY_CONFIG, true);
     if ((r = give_files(s)) < 0 ||
         (r = tell_probe(s, GIVE_PROBE_STRUCTURAL, s->fds.structural)) < 0 ||
         (r = tell_probe(s, GIVE_PROBE_BULK, s->fds.bulk)) < 0 ||
         (r = tell_probe(s, GIVE_PROBE_JUDGED, s->fds.judged)) < 0 ||
-        (r = tell_probe(s, GIVE_PROBE_COUNTERS, s->fds.counters)) < 0)
+        (r = tell_probe(s, GIVE_PROBE_COUNTERS, s->fds.counters)) < 0 ||
+        (r = tell_probe(s, GIVE_PROBE_FLAGS, s->fds.flags)) < 0)
         return r;
     return 0;
 }
@@ -264,18 +272,6 @@ static void disarm(struct sensor *s)
 
 // ---- messages
 
-static void set_flags(struct sensor *s, const struct sensor_flags *order)
-{
-    struct os_process process;
-    _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, (pid_t)order->pid, 0);
-    if (fd < 0 || os_process_read((pid_t)order->pid, &process) < 0 ||
-        process.start_ns / OS_START_STEP_NS != order->start_ns / OS_START_STEP_NS)
-        return; // gone, or another process: its start will be seen as a new one
-    int r = probe_flags_set(s->fds.flags, (pid_t)order->pid, fd, order->flags);
-    if (r < 0 && r != -ESRCH)
-        role_problem(s->role, "flags of process %u could not be set: %s", order->pid, strerror(-r));
-}
-
 static int look_again(struct sensor *s, const struct sensor_device *device)
 {
     if (!s->mounts)
@@ -297,9 +293,9 @@ static int engine_message(struct sensor *s, struct link_message *m)
     const struct sensor_address *a = link_body(m, struct sensor_address);
     const struct sensor_budget *budget = link_body(m, struct sensor_budget);
     if (m->type == SENSOR_FLAGS && flags)
-        set_flags(s, flags);
+        sensor_orders_flags(&s->orders, flags);
     else if ((m->type == SENSOR_DENY_ADDRESS || m->type == SENSOR_ALLOW_ADDRESS) && a)
-        address(s, a, m->type == SENSOR_DENY_ADDRESS);
+        address(s, a, DENIED_BY_NAME, m->type == SENSOR_DENY_ADDRESS);
     else if (m->type == SENSOR_BUDGET && budget && budget->share)
         probe_bulk_limit(s->probe, budget->share);
     else if (m->type == SENSOR_MOUNTS)
@@ -342,10 +338,20 @@ static int parent_message(struct sensor *s, const struct link_message *m)
 }
 
 // Returns the exit status, or -1 to go on.
-static int look(struct sensor *s, struct pollfd p[4])
+static int look(struct sensor *s, struct pollfd p[5])
 {
     static struct link_message m;
     int r;
+    if (p[4].revents) {
+        while ((r = link_receive(s->role->given[GIVE_PEER_RESPOND], &m, 0)) == 1) {
+            link_message_done(&m);
+            sensor_orders_respond(&s->orders, &m);
+        }
+        if (r != -EAGAIN) {
+            close(s->role->given[GIVE_PEER_RESPOND]);
+            s->role->given[GIVE_PEER_RESPOND] = -1; // the parent gives the next one's
+        }
+    }
     if (p[1].revents) {
         while ((r = link_receive(s->role->given[GIVE_PEER_ENGINE], &m, 0)) == 1)
             if (engine_message(s, &m) < 0)
@@ -390,11 +396,13 @@ int sensor_role(struct role_context *context)
         struct pollfd p[] = {{.fd = context->parent, .events = POLLIN},
                              {.fd = context->given[GIVE_PEER_ENGINE], .events = POLLIN},
                              {.fd = s->mounts ? gate_mounts_fd(s->mounts) : -1, .events = POLLPRI},
-                             {.fd = sensor_protect_fd(&s->protect), .events = POLLIN}};
-        poll(p, 4, BEAT_MS);
+                             {.fd = sensor_protect_fd(&s->protect), .events = POLLIN},
+                             {.fd = context->given[GIVE_PEER_RESPOND], .events = POLLIN}};
+        poll(p, 5, BEAT_MS);
         role_beat(context);
         status = look(s, p);
     }
+    s->orders.contain = contain_free(s->orders.contain);
     s->probe = probe_free(s->probe);
     return status;
 }

@@ -75,9 +75,59 @@ static void fill(struct parent *p, struct control_status *s)
     fill_gate(p->table, &s->gate);
 }
 
-static void answer(struct parent *p, int fd, const struct control_request *request)
+// To respond, unread; the caller is answered when respond has.
+static int pass_on(struct parent *p, unsigned i, const struct control_request *request)
+{
+    static struct order_respond order;
+    uint32_t number = ++p->orders ? p->orders : ++p->orders;
+    struct order_undo undo = {i, number, request->id, request->only_try, 0};
+    if (p->children[ROLE_RESPOND].state != CHILD_RUNNING)
+        return -EAGAIN;
+    order.caller = i;
+    order.number = number;
+    order.order = request->order;
+    int r = request->verb == CONTROL_UNDO
+                ? child_send(p, ROLE_RESPOND, ORDER_UNDO, &undo, sizeof(undo))
+                : child_send(p, ROLE_RESPOND, ORDER_RESPOND, &order, sizeof(order));
+    p->waits_for[i] = r == 0 ? number : 0;
+    return r;
+}
+
+void serve_response(struct parent *p, const struct told_response *told)
+{
+    static struct control_reply reply;
+    if (!told || told->caller >= PARENT_CALLERS || !told->number ||
+        p->waits_for[told->caller] != told->number)
+        return; // the caller has left
+    memset(&reply, 0, offsetof(struct control_reply, status));
+    reply.version = CONTROL_VERSION;
+    reply.has_response = 1;
+    reply.response = told->result;
+    p->waits_for[told->caller] = 0;
+    (void)control_answer(p->callers[told->caller], &reply);
+}
+
+void serve_respond_lost(struct parent *p)
+{
+    static struct control_reply reply;
+    for (unsigned i = 0; i < PARENT_CALLERS; i++) {
+        if (!p->waits_for[i])
+            continue;
+        memset(&reply, 0, offsetof(struct control_reply, status));
+        reply.version = CONTROL_VERSION;
+        reply.code = -EINTR;
+        snprintf(reply.what, sizeof(reply.what),
+                 "the role that responds ended meanwhile and is started again; it finishes what it "
+                 "began, or takes it back: see `tiercel respond list`");
+        p->waits_for[i] = 0;
+        (void)control_answer(p->callers[i], &reply);
+    }
+}
+
+static void answer(struct parent *p, unsigned i, const struct control_request *request)
 {
     static struct control_reply reply; // large
+    int fd = p->callers[i];
     memset(&reply, 0, offsetof(struct control_reply, status));
     reply.version = CONTROL_VERSION;
     switch ((enum control_verb)request->verb) {
@@ -111,6 +161,16 @@ static void answer(struct parent *p, int fd, const struct control_request *reque
             snprintf(reply.what, sizeof(reply.what),
                      "the engine is not running just now; try again");
         break;
+    case CONTROL_RESPOND:
+    case CONTROL_UNDO:
+        reply.code = p->waits_for[i] ? -EBUSY : pass_on(p, i, request);
+        if (reply.code == 0)
+            return;
+        snprintf(reply.what, sizeof(reply.what),
+                 "the role that responds is not running just now; try again");
+        break;
+    case CONTROL_VERBS:
+        break;
     }
     (void)control_answer(fd, &reply);
 }
@@ -135,7 +195,8 @@ void serve_caller(struct parent *p, unsigned i)
     if (r == -EAGAIN)
         return;
     if (r == 1)
-        return answer(p, p->callers[i], &request);
+        return answer(p, i, &request);
     close(p->callers[i]);
     p->callers[i] = -1;
+    p->waits_for[i] = 0;
 }

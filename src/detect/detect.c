@@ -215,6 +215,8 @@ static bool decides(struct judging *j, const struct rule *rule)
         r->exception = x->id;
         return false;
     }
+    if (flood_braked(&j->d->flood, rule->index, j->event, j->d->now))
+        return false;
     bool first = !r->prevent;
     r->prevent = true;
     r->kill_lineage |= rule->kill_lineage;
@@ -332,4 +334,9 @@ int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event
                  struct arena *arena, struct detect_result *ret)
 {
     return detect(d, w, event, final, NULL, NULL, arena, ret);
+}
+
+bool detect_prevented(struct detect *d, const struct rule *rule, const Tiercel__Event *event)
+{
+    return flood_prevented(&d->flood, rule->index, event, d->now);
 }

@@ -55,3 +55,5 @@ int detect_question(struct detect *d, struct detect_worker *w, const Tiercel__Ev
                     struct detect_result *ret);
 int detect_event(struct detect *d, struct detect_worker *w, const Tiercel__Event *event, bool final,
                  struct arena *arena, struct detect_result *ret);
+// What this rule asked for was done. True: it did so more than 30 times within a minute, so it only detects for the next.
+bool detect_prevented(struct detect *d, const struct rule *rule, const Tiercel__Event *event);

@@ -21,6 +21,7 @@ void flood_done(struct flood *f)
     while ((e = map_next(&f->pairs, &position)))
         free(e->value);
     map_done(&f->pairs);
+    free(f->brakes);
 }
 
 static bool over(const struct pair *p, uint64_t now)
@@ -72,4 +73,40 @@ bool flood_allows(struct flood *f, unsigned rule, const Tiercel__Event *event, u
         p->n = 0;
     }
     return ++p->n <= FLOOD_PER_WINDOW;
+}
+
+static bool strangers_talk_to(const Tiercel__Event *event)
+{
+    const Tiercel__Lineage *l = event->process ? event->process->lineage : NULL;
+    return l && l->role && (strcmp(l->role, "web") == 0 || strcmp(l->role, "database") == 0);
+}
+
+bool flood_prevented(struct flood *f, unsigned rule, const Tiercel__Event *event, uint64_t now_ns)
+{
+    if (strangers_talk_to(event))
+        return false;
+    if (rule >= f->n_brakes) {
+        struct brake *brakes = reallocarray(f->brakes, rule + 1, sizeof *brakes);
+        if (!brakes)
+            return false;
+        memset(brakes + f->n_brakes, 0, (rule + 1 - f->n_brakes) * sizeof *brakes);
+        f->brakes = brakes;
+        f->n_brakes = rule + 1;
+    }
+    struct brake *b = &f->brakes[rule];
+    if (now_ns >= b->since + FLOOD_WINDOW_NS || now_ns < b->since) {
+        b->since = now_ns;
+        b->n = 0;
+    }
+    if (++b->n <= BRAKE_PER_WINDOW || now_ns < b->until)
+        return false;
+    b->until = now_ns + FLOOD_WINDOW_NS;
+    b->n = 0;
+    return true;
+}
+
+bool flood_braked(const struct flood *f, unsigned rule, const Tiercel__Event *event,
+                  uint64_t now_ns)
+{
+    return rule < f->n_brakes && now_ns < f->brakes[rule].until && !strangers_talk_to(event);
 }

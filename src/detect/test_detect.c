@@ -147,6 +147,52 @@ static void test_detect_flood_keeps_back_records_but_never_the_denial(void **sta
     assert_false(judge(w, "sh -c whoami", NOW + 61 * SECOND, true).repeated);
 }
 
+static Tiercel__Event *exec_in(struct world *w, const char *role, uint64_t at)
+{
+    Tiercel__Event *e = exec_of(w, "sh -c whoami", at);
+    e->process->lineage = arena_new(&w->arena, Tiercel__Lineage);
+    tiercel__lineage__init(e->process->lineage);
+    e->process->lineage->role = (char *)role;
+    return e;
+}
+
+static bool prevents_in(struct world *w, const char *role, uint64_t at)
+{
+    struct detect_result r;
+    assert_int_equal(detect_event(w->d, w->worker, exec_in(w, role, at), true, &w->arena, &r), 0);
+    return r.prevent;
+}
+
+static unsigned prevented_until_braked(struct world *w, const char *role, unsigned most)
+{
+    for (unsigned i = 1; i <= most; i++) {
+        Tiercel__Event *e = exec_in(w, role, NOW + i);
+        struct detect_result r;
+        assert_int_equal(detect_event(w->d, w->worker, e, true, &w->arena, &r), 0);
+        assert_true(r.prevent);
+        if (detect_prevented(w->d, r.rules[r.decisive], e))
+            return i;
+    }
+    return 0;
+}
+
+static void test_rule_that_prevents_too_often_is_braked_for_a_minute(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(prevented_until_braked(w, "cron", 100), BRAKE_PER_WINDOW + 1);
+    assert_false(prevents_in(w, "cron", NOW + 30 * SECOND));
+    assert_true(prevents_in(w, "web", NOW + 30 * SECOND));
+    assert_true(prevents_in(w, "cron", NOW + 62 * SECOND));
+}
+
+static void test_rule_below_a_web_server_is_never_braked(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(prevented_until_braked(w, "web", 100), 0);
+    assert_true(prevents_in(w, "web", NOW + SECOND));
+    assert_true(prevents_in(w, "cron", NOW + SECOND));
+}
+
 static void load(struct world *w, const char *text)
 {
     struct error e = {0};
@@ -465,6 +511,8 @@ int main(void)
         T(test_detect_event_without_log_source_is_nothing),
         T(test_detect_full_arena_is_an_error_not_an_absent_field),
         T(test_detect_flood_keeps_back_records_but_never_the_denial),
+        T(test_rule_that_prevents_too_often_is_braked_for_a_minute),
+        T(test_rule_below_a_web_server_is_never_braked),
         T(test_exception_lifts_prevent_to_detect_and_says_which),
         T(test_exception_expires),
         T(test_exception_of_another_lineage_or_service),

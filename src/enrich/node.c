@@ -109,7 +109,7 @@ void group_unref(struct tree *tree, struct group *g)
 }
 
 // Two sources tell the same start: the kernel in nanoseconds, /proc in steps of 10 ms. No pid comes round in one step.
-static bool same_start(uint64_t a, uint64_t b)
+bool node_same_start(uint64_t a, uint64_t b)
 {
     return a / TICK_NS == b / TICK_NS;
 }
@@ -117,7 +117,7 @@ static bool same_start(uint64_t a, uint64_t b)
 struct node *node_find(struct tree *tree, uint32_t pid, uint64_t start)
 {
     struct node *n = map_get(&tree->by_pid, MAP_KEY(pid));
-    while (n && start && !same_start(n->start, start))
+    while (n && start && !node_same_start(n->start, start))
         n = n->older;
     return n;
 }

@@ -79,6 +79,7 @@ void program_unref(struct tree *tree, struct program *p);
 struct group *group_ref(struct group *g);
 void group_unref(struct tree *tree, struct group *g);
 
+bool node_same_start(uint64_t a, uint64_t b);                            // one may come from /proc
 struct node *node_find(struct tree *tree, uint32_t pid, uint64_t start); // start 0: the newest
 // Never NULL: the spare node when the quota is reached (counted).
 struct node *node_add(struct tree *tree, uint32_t pid, uint64_t start);

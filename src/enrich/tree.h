@@ -51,6 +51,15 @@ size_t tree_lineage(struct tree *tree, const Tiercel__ProcessId *id, struct aren
 void tree_hashed(struct tree *tree, const Tiercel__ProcessId *id, uint64_t device, uint64_t inode,
                  const uint8_t sha256[32]);
 
+// Where a process stands: its lineage's first process (0: none), its depth, its service's role. A lineage whose first
+// process is forgotten is known by that process as long as a member lives. False: not known.
+struct tree_place {
+    uint32_t root_pid, depth;
+    uint64_t root_start;
+    const char *role; // may be NULL
+};
+bool tree_place(struct tree *tree, const Tiercel__ProcessId *id, struct tree_place *ret);
+
 // The living process with this pid, its id filled in; false when there is none.
 bool tree_find(struct tree *tree, uint32_t pid, Tiercel__ProcessId *ret);
 

@@ -41,10 +41,37 @@ static bool same_lineage(const struct node *a, const struct node *b)
            a->root_start == b->root_start;
 }
 
+// The process, or one that lives in the lineage which it began.
+static const struct node *find_member(struct tree *tree, const Tiercel__ProcessId *id)
+{
+    const struct node *of = node_find(tree, id->pid, id->start);
+    struct map_entry *e;
+    size_t position = 0;
+    while (!of && (e = map_next(&tree->by_pid, &position))) {
+        const struct node *node = e->value;
+        if (node->depth > 0 && !node->dead && node->root_pid == id->pid &&
+            node_same_start(node->root_start, id->start))
+            of = node;
+    }
+    return of;
+}
+
+bool tree_place(struct tree *tree, const Tiercel__ProcessId *id, struct tree_place *ret)
+{
+    const struct node *of = find_member(tree, id);
+    if (!of)
+        return false;
+    *ret = (struct tree_place){.root_pid = of->root_pid,
+                               .root_start = of->root_start,
+                               .depth = of->depth,
+                               .role = of->group ? of->group->role : NULL};
+    return true;
+}
+
 size_t tree_lineage(struct tree *tree, const Tiercel__ProcessId *id, struct arena *arena,
                     Tiercel__ProcessId ***ret)
 {
-    const struct node *of = node_find(tree, id->pid, id->start);
+    const struct node *of = find_member(tree, id);
     struct map_entry *e;
     size_t n = 0, position = 0;
     if (!of || !of->group || of->depth == 0)

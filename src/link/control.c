@@ -53,6 +53,7 @@ static int read_reply(int fd, struct control_reply *ret, struct error *e)
         return -EPROTO;
     }
     ret->what[sizeof(ret->what) - 1] = 0;
+    ret->response.what[sizeof(ret->response.what) - 1] = 0;
     if (ret->code < 0)
         return error_set(e, ret->code, "%s", ret->what);
     return 0;
@@ -68,7 +69,8 @@ int control_call(const char *socket_path, const struct control_request *request,
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set(e, -errno, "cannot make a socket: %s", strerror(errno));
-    struct timeval limit = {.tv_sec = 5};
+    bool long_work = request->verb == CONTROL_RESPOND || request->verb == CONTROL_UNDO;
+    struct timeval limit = {.tv_sec = long_work ? 120 : 5};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -108,7 +110,8 @@ static void refuse(int fd, int code, const char *what)
         uint32_t version;
         int32_t code;
         char what[256];
-        uint32_t has_status, unused;
+        uint32_t has_status, has_response;
+        struct response_result response;
     } reply = {.version = CONTROL_VERSION, .code = code};
     _Static_assert(sizeof(reply) == SHORT_REPLY, "the short reply is the head of the long one");
     strncpy(reply.what, what, sizeof(reply.what) - 1);
@@ -138,7 +141,7 @@ int control_receive(int fd, struct control_request *ret)
     if (n == 0)
         return 0;
     if (n != sizeof(request) || request.version != CONTROL_VERSION ||
-        request.verb > CONTROL_RELOAD) {
+        request.verb >= CONTROL_VERBS) {
         refuse(fd, -EPROTO, "the running agent is another version than this program");
         return -EPROTO;
     }

@@ -5,19 +5,30 @@
 // To add a request: a value of control_verb, its answer in agent/serve.c, its command in cli/.
 #pragma once
 #include "base/error.h"
+#include "link/response.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 #define CONTROL_SOCKET "/run/tiercel/control.sock"
-#define CONTROL_VERSION 2
+#define CONTROL_VERSION 3
 
-enum control_verb { CONTROL_STATUS, CONTROL_STOP, CONTROL_SET_MODE, CONTROL_RELOAD };
+enum control_verb {
+    CONTROL_STATUS,
+    CONTROL_STOP,
+    CONTROL_SET_MODE,
+    CONTROL_RELOAD,
+    CONTROL_RESPOND, // .order; answered when it is done, with .response
+    CONTROL_UNDO,    // .id
+    CONTROL_VERBS
+};
 enum control_mode { CONTROL_DETECT, CONTROL_PREVENT };
 
 struct control_request {
     uint32_t version, verb;
-    uint32_t mode; // CONTROL_SET_MODE
-    uint32_t unused;
+    uint32_t mode;     // CONTROL_SET_MODE
+    uint32_t only_try; // CONTROL_UNDO
+    uint64_t id;
+    struct response_order order;
 };
 
 enum control_works { CONTROL_ABSENT, CONTROL_REFUSED, CONTROL_WORKS };
@@ -94,11 +105,12 @@ struct control_reply {
     int32_t code;   // 0 or negative errno
     char what[256]; // the reason, when code is not 0
     uint32_t has_status;
-    uint32_t unused;
-    struct control_status status; // CONTROL_STATUS
+    uint32_t has_response;
+    struct response_result response; // CONTROL_RESPOND, CONTROL_UNDO
+    struct control_status status;    // CONTROL_STATUS
 };
 
-// Client: asks and waits up to five seconds. 0, or negative errno with e filled: -ENOENT no agent is running, -EACCES not
+// Client: asks and waits up to five seconds (responses: two minutes). 0, or negative errno with e filled: -ENOENT no agent is running, -EACCES not
 // root, -EPROTO another build, or what the agent answered. ret is large (some 40 KiB): not for a thread's stack.
 int control_call(const char *socket_path, const struct control_request *request,
                  struct control_reply *ret, struct error *e);

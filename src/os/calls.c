@@ -136,6 +136,39 @@ static int allow_maps(scmp_filter_ctx filter)
     return r;
 }
 
+static int allow_links(scmp_filter_ctx filter)
+{
+    static const int commands[] = {BPF_LINK_CREATE, BPF_OBJ_PIN, BPF_OBJ_GET};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof(commands) / sizeof(*commands); i++)
+        r = ALLOW_IF(bpf, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)commands[i]));
+    return r;
+}
+
+static int allow_files(scmp_filter_ctx filter)
+{
+    static const int calls[] = {SCMP_SYS(openat),
+                                SCMP_SYS(open),
+                                SCMP_SYS(unlinkat),
+                                SCMP_SYS(renameat),
+                                SCMP_SYS(renameat2),
+                                SCMP_SYS(linkat),
+                                SCMP_SYS(mkdir),
+                                SCMP_SYS(mkdirat),
+                                SCMP_SYS(fchown),
+                                SCMP_SYS(fchmod),
+                                SCMP_SYS(utimensat),
+                                SCMP_SYS(fsetxattr),
+                                SCMP_SYS(fgetxattr),
+                                SCMP_SYS(flistxattr),
+                                SCMP_SYS(fsync),
+                                SCMP_SYS(fdatasync),
+                                SCMP_SYS(fallocate),
+                                SCMP_SYS(pwrite64),
+                                -1};
+    return allow_list(filter, calls);
+}
+
 static int build(scmp_filter_ctx filter, unsigned allow, const int *calls)
 {
     // So that abort() works, and nothing can be sent to others by these.
@@ -156,6 +189,10 @@ static int build(scmp_filter_ctx filter, unsigned allow, const int *calls)
         r = allow_threads(filter);
     if (r == 0 && allow & OS_BPF_MAPS)
         r = allow_maps(filter);
+    if (r == 0 && allow & OS_BPF_LINKS)
+        r = allow_links(filter);
+    if (r == 0 && allow & OS_FILES)
+        r = allow_files(filter);
     if (r == 0 && allow & OS_MARK_INODE)
         r = ALLOW_IF(fanotify_mark,
                      ARGUMENT(1, ~(uint64_t)(FAN_MARK_ADD | FAN_MARK_REMOVE) & UINT32_MAX, 0));

@@ -8,7 +8,8 @@
 
 // The pidfd comes first: whatever /proc says about the pid afterwards is either about the process that the pidfd names or
 // about a later one with another start time.
-int respond_kill(struct respond_target target, const uint32_t *protected_pids, unsigned n_protected)
+static int reach(struct respond_target target, const uint32_t *protected_pids, unsigned n_protected,
+                 int *ret_fd)
 {
     if (target.pid <= 1 || target.pid > INT32_MAX || target.pid == (uint32_t)getpid())
         return -EPERM;
@@ -28,5 +29,22 @@ int respond_kill(struct respond_target target, const uint32_t *protected_pids, u
         return -EPERM;
     if (process.state == 'Z' || process.state == 'X')
         return -ESRCH;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int respond_kill(struct respond_target target, const uint32_t *protected_pids, unsigned n_protected)
+{
+    _cleanup_close_ int fd = -1;
+    int r = reach(target, protected_pids, n_protected, &fd);
+    if (r < 0)
+        return r;
     return syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
+}
+
+int respond_may_kill(struct respond_target target, const uint32_t *protected_pids,
+                     unsigned n_protected)
+{
+    _cleanup_close_ int fd = -1;
+    return reach(target, protected_pids, n_protected, &fd);
 }

@@ -13,3 +13,6 @@ struct respond_target {
 // -EPERM pid 1, a kernel thread or a role of the agent (`protected_pids`).
 int respond_kill(struct respond_target target, const uint32_t *protected_pids,
                  unsigned n_protected);
+// The same without the signal.
+int respond_may_kill(struct respond_target target, const uint32_t *protected_pids,
+                     unsigned n_protected);

@@ -75,6 +75,10 @@ int probe_net_remove(const struct probe_fds *fds, struct str ip,
 // Flags of a process and of all that it will fork. `pidfd` (or -1) guards against a reused pid: where its process is
 // gone afterwards the flags are taken back and -ESRCH returned.
 int probe_flags_set(int flags_fd, pid_t pid, int pidfd, uint32_t flags);
+// Whether any process has FLAG_CONTAINED: the programs look at what is sent and received only then.
+void probe_contained(struct probe *probe, bool any);
+// Takes these flags from every process.
+void probe_flags_sweep(int flags_fd, uint32_t flags);
 int probe_flags_get(int flags_fd, pid_t pid, uint32_t *ret); // 0 flags where none were set
 
 // What the gate judged; before the answer is written. .time is set here. -E2BIG at the map's cap (16,384).
@@ -100,3 +104,5 @@ struct probe_counters;
 int probe_counters_map(int counters_fd, struct probe_counters **ret);
 struct probe_counters *probe_counters_unmap(struct probe_counters *counters);
 struct counters probe_counters_sum(const struct probe_counters *counters);
+
+int probe_cgroup_root(void); // of the cgroup-2 hierarchy; a descriptor, or negative errno

@@ -105,6 +105,25 @@ int probe_flags_set(int flags_fd, pid_t pid, int pidfd, uint32_t flags)
     return 0;
 }
 
+void probe_flags_sweep(int flags_fd, uint32_t flags)
+{
+    uint32_t key, next, value;
+    uint32_t *at = NULL;
+
+    // A key that goes meanwhile lets the walk begin anew: it has an end of its own.
+    for (unsigned i = 0; i < 400000 && bpf_map_get_next_key(flags_fd, at, &next) == 0; i++) {
+        key = next;
+        at = &key;
+        if (bpf_map_lookup_elem(flags_fd, &key, &value) < 0 || !(value & flags))
+            continue;
+        value &= ~flags;
+        if (value)
+            (void)bpf_map_update_elem(flags_fd, &key, &value, BPF_EXIST);
+        else
+            (void)bpf_map_delete_elem(flags_fd, &key);
+    }
+}
+
 int probe_flags_get(int flags_fd, pid_t pid, uint32_t *ret)
 {
     uint32_t key = (uint32_t)pid, value = 0;

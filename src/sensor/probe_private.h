@@ -22,6 +22,7 @@ struct probe {
     const struct probe_options *options; // while loading
     bool lsm, fentry;                    // tried, and they work
     int sockets;                         // map of bpf/socket.bpf.h; -1 without flows
+    uint32_t *any_contained;             // the lineage programs' switch; NULL: not loaded
     char *log;                           // of the verifier, while loading
 };
 
@@ -29,6 +30,7 @@ struct probe_family {
     void (*load)(struct probe *probe, void **own); // says its mechanisms
     void (*unload)(void *own);                     // own may be NULL
 };
+extern const struct probe_family probe_lineage_family; // after the network's
 extern const struct probe_family probe_network_family;
 extern const struct probe_family probe_file_family;
 extern const struct probe_family probe_flow_family; // also bind, listen, accept
@@ -43,4 +45,3 @@ struct probe_mechanism *probe_mechanism_add(struct probe *probe, const char *nam
 int probe_share_maps(const struct probe *probe, struct bpf_object *object);
 // The verifier's last words before its statistics.
 const char *probe_verifier_reason(char *log);
-int probe_cgroup_root(void); // of the cgroup-2 hierarchy; a descriptor, or negative errno
