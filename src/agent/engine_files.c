@@ -29,6 +29,7 @@
 #define FOLD_SLOTS 256u
 #define FOLD_PATH 256u
 #define PENDING 128
+#define LAST_ROUNDS 20
 #define WAIT_FOR_ROOM 400 // times 2 ms
 
 struct chunk {
@@ -432,18 +433,20 @@ static void *run(void *context)
 {
     struct files *f = context;
     bool stop = false;
+    unsigned rounds = 0; // since we were asked to stop: what waits is still taken, but not for ever
     while (!stop) {
         struct pollfd fds[] = {{.fd = f->wake_fd, .events = POLLIN},
                                {.fd = f->group, .events = POLLIN}};
         uint64_t ignored;
-        poll(fds, 2, (int)(STALE_NS / 1000000 * (watch_stale(f->w) ? 1 : 4)));
+        int patience = f->n_chunks ? 0 : (int)(STALE_NS / 1000000 * (watch_stale(f->w) ? 1 : 4));
+        poll(fds, 2, patience);
         if (fds[0].revents && read(f->wake_fd, &ignored, sizeof ignored) < 0)
             continue;
         pthread_mutex_lock(&f->lock);
-        stop = f->stop;
+        stop = f->stop && (!f->n_chunks || ++rounds > LAST_ROUNDS);
         pthread_mutex_unlock(&f->lock);
         use_given(f);
-        if (fds[1].revents && !stop)
+        if (fds[1].revents && !f->n_chunks && !stop)
             rest_for(GATHER_NS);
         pull(f);
         look(f);
@@ -451,10 +454,16 @@ static void *run(void *context)
         watch_tend(f->w, collect, f);
         unfold_old(f, stop);
         publish(f);
+        pull(f); // most often nothing: then what comes later came after all that was looked at
         tell_loss(f);
         if (!stop)
             refresh(f);
     }
+    for (size_t i = 0; i < f->n_chunks; i++) {
+        struct chunk *c = &f->chunks[(f->first + i) % CHUNKS];
+        count_lost(f, str_bytes(c->bytes, c->n));
+    }
+    tell_loss(f);
     return NULL;
 }
 

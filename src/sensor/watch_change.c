@@ -179,15 +179,18 @@ static void tell_attributes(struct watch *w, const struct event *e, bool folder)
     uint32_t mode = e->st.stx_mode & 07777;
     if (!e->exists || !of_interest(e, FILE_MODE, folder, e->runs || (k && k->runs)))
         return;
+    bool other = false;
     bool capable = !folder && has_capability(watch_folder_fd(w, e->folder), e->name, &e->st);
-    if (capable != (k && k->capability))
+    if ((other = capable != (k && k->capability)))
         tell(w, e,
              &(struct watch_change){
                  .action = FILE_ATTRIBUTE, .attribute = XATTR_NAME_CAPS, .folder = folder});
-    if (k && k->owner != e->st.stx_uid)
+    if (k && k->owner != e->st.stx_uid) {
+        other = true;
         tell(w, e,
              &(struct watch_change){
                  .action = FILE_ATTRIBUTE, .attribute = "owner", .folder = folder});
+    }
     bool fresh = !k || k->looked_ns >= w->since_ns;
     if (k && (k->mode & 07777) != mode)
         tell(w, e,
@@ -195,7 +198,7 @@ static void tell_attributes(struct watch *w, const struct event *e, bool folder)
                                     .has_old_mode = true,
                                     .old_mode = k->mode & 07777,
                                     .folder = folder});
-    else if (fresh && !folder && mode & (EXECUTE | SPECIAL))
+    else if (fresh && !other && !folder && mode & (EXECUTE | SPECIAL))
         tell(w, e, &(struct watch_change){.action = FILE_MODE});
 }
 
