@@ -89,7 +89,7 @@ static void temporary(void)
     char folder[64] = "/tmp/tiercel-trigger-XXXXXX", path[128];
     if (!mkdtemp(folder))
         account_failed(folder);
-    rest();
+    sleep(4); // while others are busy in /tmp its new folders are noticed after 3 s
     snprintf(path, sizeof path, "%s/program", folder);
     program(path, "temporary");
     snprintf(path, sizeof path, "%s/script", folder); // no execute bit: `sh script` runs it
