@@ -59,7 +59,7 @@ static void dns_attach(struct probe *probe, struct dns *dns, struct probe_mechan
 static void dns_load(struct probe *probe, void **own)
 {
     struct probe_mechanism *m =
-        probe_mechanism_add(probe, "dns", "nothing: connections have no names");
+        probe_mechanism_add(probe, "DNS", "nothing: connections have no names");
     struct dns *dns = calloc(1, sizeof *dns);
 
     *own = dns;

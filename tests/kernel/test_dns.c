@@ -68,7 +68,7 @@ static void ask(struct fixture *f, const uint8_t *message, size_t bytes, bool co
 static void test_question_and_answer(void **state)
 {
     struct fixture *f = *state;
-    must_work(f, "dns");
+    must_work(f, "DNS");
     for (int connected = 0; connected < 2; connected++) {
         pid_t asker;
         ask(f, question, sizeof question, connected, &asker);
