@@ -383,7 +383,7 @@ int sensor_prepare(struct role_context *context)
     the_sensor.prevent = context->setup.prevent;
     int r = start(&the_sensor);
     if (r == 0)
-        r = sensor_protect_start(&the_sensor.protect, context);
+        r = sensor_protect_start(&the_sensor.protect, context, &the_sensor.fds);
     malloc_trim(0); // the kernel's type information was some 15 MiB
     return r;
 }
