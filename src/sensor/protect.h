@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Protected data: files with passwords and private keys, and the folders that the configuration declares. Who is below a
 // web server or database, or in a flagged lineage, may not open them, unless allowed. doc/protected.md says it in full.
-// Here: the list, who is denied, and the marks by which the gate is asked about opens. Where LSM works the sensor puts the
-// same list into the kernel's map instead (agent/sensor_protect.c); the engine judges with the same list either way.
+// Here: the list, who is denied, and the marks by which the gate is asked about opens. Sensor and engine use the same
+// list; in detect mode the sensor gives it to the kernel's file programs, which only report.
 // To protect one more file of the system: a line in protect.c's table.
 #pragma once
 #include "base/error.h"
