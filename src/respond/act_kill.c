@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define ROUNDS 10 // of a lineage that goes on starting processes
+#define KILLED_KNOWN 1024
 
 static struct respond_target target_of(const struct response *r)
 {
@@ -85,10 +86,23 @@ static int check_lineage(const struct act_context *c, const struct response *r, 
     return 0;
 }
 
-// Who was started meanwhile is in the next answer; over when a round finds nobody alive.
+// What was killed in an earlier round may still be on its way out.
+static bool killed_before(struct respond_target *list, uint32_t *n, struct respond_target t)
+{
+    for (uint32_t i = 0; i < *n; i++)
+        if (list[i].pid == t.pid && list[i].start_ns == t.start_ns)
+            return true;
+    if (*n < KILLED_KNOWN)
+        list[(*n)++] = t;
+    return false;
+}
+
+// Who was started meanwhile is in the next answer; over when a round finds nobody new.
 static int apply_lineage(const struct act_context *c, struct response *r, struct error *e)
 {
     struct act_lineage found = {0};
+    struct respond_target known[KILLED_KNOWN];
+    uint32_t n_known = 0;
     r->killed = r->gone = r->refused = 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
         int code = c->peers.lineage(c->peers.context, target_of(r), ACT_LOOK, &found);
@@ -96,7 +110,8 @@ static int apply_lineage(const struct act_context *c, struct response *r, struct
             return no_engine(e, code);
         uint32_t before = r->killed;
         for (uint32_t i = 0; i < found.n && i < ACT_TARGETS; i++) {
-            kill_one(c, r, found.targets[i]);
+            if (!killed_before(known, &n_known, found.targets[i]))
+                kill_one(c, r, found.targets[i]);
             c->peers.tick(c->peers.context);
         }
         if (r->killed == before && (found.n < ACT_TARGETS || r->killed == 0)) {
