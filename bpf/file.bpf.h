@@ -173,9 +173,11 @@ static __noinline struct protect_policy *protection_above(struct dentry___file *
     struct protect_policy *policy;
     struct dentry___file *parent;
     struct inode___file *inode;
+    u32 device;
 
     if (!dentry)
         return NULL;
+    device = dentry->d_parent->d_inode->i_sb->s_dev; // of all of them
     for (u32 i = 0; i < PROTECT_DEPTH; i++) {
         parent = dentry->d_parent;
         if (parent == dentry)
@@ -183,7 +185,7 @@ static __noinline struct protect_policy *protection_above(struct dentry___file *
         inode = parent->d_inode;
         if (!inode)
             return NULL;
-        policy = protection_at(inode->i_ino, inode->i_sb->s_dev);
+        policy = protection_at(inode->i_ino, device);
         if (policy)
             return policy;
         dentry = parent;

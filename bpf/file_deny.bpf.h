@@ -76,7 +76,7 @@ static __always_inline struct protect_policy *protection_of_file(struct file___f
 
     if (!policy)
         policy = protection_above(dentry);
-    if (policy || (void *)inode_of(dentry) == (void *)inode)
+    if (policy || dentry->d_inode == inode) // compared, not followed
         return policy;
     return protection_by_name(inode);
 }

@@ -9,9 +9,12 @@
 // pidfd_send_signal asks whether a process is still there; without CAP_KILL it reaches nobody else.
 // inotify_add_watch: protected data is marked again when it is replaced. unlinkat: pins of the containment, for its user
 // owns nothing else.
-static const int sensor_calls[] = {SCMP_SYS(fanotify_init),     SCMP_SYS(fanotify_mark),
-                                   SCMP_SYS(inotify_add_watch), SCMP_SYS(pidfd_open),
-                                   SCMP_SYS(pidfd_send_signal), SCMP_SYS(unlinkat),
+static const int sensor_calls[] = {SCMP_SYS(fanotify_init),
+                                   SCMP_SYS(fanotify_mark),
+                                   SCMP_SYS(inotify_add_watch),
+                                   SCMP_SYS(pidfd_open),
+                                   SCMP_SYS(pidfd_send_signal),
+                                   SCMP_SYS(unlinkat),
                                    -1};
 
 // Reads arguments of others, judges, writes to the journal file that it was given. No socket, no exec, no signal to
@@ -88,8 +91,8 @@ uint64_t role_parent_effective(void)
 uint64_t role_parent_permitted(void)
 {
     uint64_t all = role_parent_effective() | CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP) |
-                   CAP(SYS_NICE) | CAP(IPC_LOCK) | CAP(BPF) | CAP(PERFMON) |
-                   CAP(NET_ADMIN); // the sensor's, while it loads programs
+                   CAP(SYS_NICE) | CAP(IPC_LOCK) | CAP(BPF) | CAP(PERFMON) | CAP(NET_ADMIN) |
+                   CAP(SYSLOG); // the sensor's, while it loads programs: SYSLOG for addresses
     for (unsigned i = 0; i < ROLE_COUNT; i++)
         all |= specs[i].sandbox.capabilities;
     return all;
