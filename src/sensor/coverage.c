@@ -38,8 +38,8 @@ static const struct kind {
     {"file",
      .seen = {{BY(FILES), "watched folders and programs only"},
               {BY(FILE_WATCH), "watched folders only; of attributes only owner and capabilities"}},
-     .denied = {{BY(FILE_DENY), NULL}, {BY(GATE), NULL}},
-     .unseen = "changes of files are not seen", .not_denied = "the kernel asks nobody"},
+     .denied = {{BY(FILE_DENY), NULL}, {BY(GATE), NULL}}, .unseen = "changes of files are not seen",
+     .not_denied = "the kernel asks nobody"},
     {"credentials", .seen = {{BY(CREDENTIALS), NULL}, {BY(SIGNALS), LATE}},
      .unseen = "changes of user and capabilities are only seen at the next program start"},
     {"access", .seen = {{BY(PTRACE), NULL}}, .denied = {{BY(SECURITY_DENY), "services only"}},
@@ -64,7 +64,8 @@ static const struct {
 };
 
 // Rows of `doctor` that the kinds' own rows already stand on.
-static const char *const others[] = {"LSM", "fentry", "sched_prepare_exec"};
+static const char *const others[] = {"LSM", "fentry", "sched_prepare_exec", "containment of flows",
+                                     "containment of the host"};
 
 uint64_t coverage_bit(struct str name)
 {
