@@ -112,7 +112,8 @@ int watch_look(int folder_fd, struct str name, struct statx *ret)
     char text[256];
     if (name.n >= sizeof text)
         return -ENAMETOOLONG;
-    memcpy(text, name.p, name.n);
+    if (name.n)
+        memcpy(text, name.p, name.n);
     text[name.n] = 0;
     int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
     return statx(folder_fd, text, flags | (name.n ? 0 : AT_EMPTY_PATH), STATX_BASIC_STATS, ret) < 0
