@@ -14,7 +14,7 @@
     X(EXEC_DENY, "exec deny", "LSM")                                                               \
     X(NETWORK, "network deny", "cgroup programs")                                                  \
     X(FLOWS, "flows", "tracing of sockets")                                                        \
-    X(DNS, "dns", "cgroup programs")                                                               \
+    X(DNS, "DNS", "cgroup programs")                                                               \
     X(FILES, "file events", "fentry")                                                              \
     X(FILE_WATCH, "file watch", "fanotify")                                                        \
     X(FILE_DENY, "file deny", "LSM")                                                               \
