@@ -360,8 +360,12 @@ static int loop(struct engine *e)
             pthread_mutex_lock(&e->lock);
             orders_look(e);
             pthread_mutex_unlock(&e->lock);
-            if (e->flags_behind)
+            if (e->flags_behind) {
                 engine_flag_all(e);
+                pthread_mutex_lock(&e->lock);
+                orders_new_sensor(e); // the flag of contained lineages among them
+                pthread_mutex_unlock(&e->lock);
+            }
             looked = now;
         }
     }
