@@ -4,7 +4,7 @@
 #include <linux/types.h>
 
 #define RING_STRUCTURAL_BYTES (2u << 20) // exec, fork, exit, denials: never throttled
-#define RING_BULK_BYTES (1u << 20)       // connections
+#define RING_BULK_BYTES (2u << 20)       // what comes in numbers: connections, flows, names, files
 
 #define RECORD_ARGV_BYTES 32768u       // recorded of argv; what is longer is cut and marked
 #define RECORD_ENVIRONMENT_BYTES 4096u // of the listed variables, together

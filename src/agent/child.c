@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #define SECOND_NS 1000000000ull
-#define START_LIMIT_NS (60 * SECOND_NS) // emulated machines load programs slowly
+#define START_LIMIT_NS (110 * SECOND_NS) // emulated machines load programs slowly
 #define HELLO_LIMIT_NS (10 * SECOND_NS)
 #define YOUNG_NS (5 * SECOND_NS) // who dies younger has failed to start
 #define FAILURES_WITHIN_NS (60 * SECOND_NS)

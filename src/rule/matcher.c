@@ -69,6 +69,39 @@ static void fill(const struct rule_strings *s, const struct rule_matcher *m, str
     }
 }
 
+// Whether the whole set is worth a try with it: a refusal ends the compilation of all. Plain strings are not asked about.
+static bool may_be_refused(const char *expression)
+{
+    for (const char *p = expression; *p; p++) {
+        if (p[0] == '(' && p[1] == '?')
+            return true;
+        if (p[0] == '\\' && p[1]) {
+            if (p[1] >= '1' && p[1] <= '9')
+                return true;
+            p++;
+        }
+    }
+    return false;
+}
+
+static void ask_each(const struct rule_strings *s, struct rule_matcher *m)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const char *expression = s->leaves[i]->expression.p;
+        while (m->how[i] != RULE_BY_REGEX && may_be_refused(expression)) {
+            hs_compile_error_t *error = NULL;
+            hs_expr_info_t *info = NULL;
+            hs_error_t r =
+                hs_expression_info(expression, flags_of(s->leaves[i], m->how[i]), &info, &error);
+            free(info);
+            hs_free_compile_error(error);
+            if (r == HS_SUCCESS)
+                break;
+            m->how[i]++;
+        }
+    }
+}
+
 // An expression that vectorscan refuses becomes a prefilter, then PCRE2's alone; at most two rounds for each.
 static int build_database(const struct rule_strings *s, struct rule_matcher *m, struct error *e)
 {
@@ -78,6 +111,7 @@ static int build_database(const struct rule_strings *s, struct rule_matcher *m, 
     if (!expressions || !flags || !ids)
         return error_set(e, -ENOMEM, "out of memory");
     struct build b = {expressions, flags, ids, 0};
+    ask_each(s, m);
     for (;;) {
         fill(s, m, &b);
         if (b.n == 0)
