@@ -9,6 +9,7 @@
 #include "enrich/users.h"
 
 #define NODE_QUOTA ((size_t)131072)
+#define DEAD_QUOTA ((size_t)16384) // a storm of forks may not cost a hundred MiB
 #define DEAD_KEEP_NS (60ull * 1000000000u)
 
 struct program {

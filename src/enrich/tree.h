@@ -2,7 +2,7 @@
 // The process tree: who started whom, what it runs, and to which lineage it belongs. Fed by fork, exec and exit events
 // and by what /proc says at the start; asked for the acting process of every event.
 // Identity is pid + start time; the parent kept is the original one. Bounded: 131,072 processes; over it the oldest dead ones go,
-// then refusals are counted. The dead are kept 60 s for late events.
+// then refusals are counted. The dead are kept 60 s for late events, 16,384 at most.
 // Owned by the engine, one thread at a time (the engine's lock).
 #pragma once
 #include "base/arena.h"

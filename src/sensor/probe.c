@@ -15,7 +15,7 @@
 #include "bpf/process.skel.h"
 #pragma GCC diagnostic pop
 
-enum { JUDGED_SECONDS = 10, BULK_PER_PROCESS = 50000, BULK_PER_CGROUP = 100000 };
+enum { JUDGED_SECONDS = 10, BULK_PER_PROCESS = 100000, BULK_PER_CGROUP = 200000 };
 
 static const struct probe_family *const families[] = {&probe_network_family, &probe_flow_family,
                                                       &probe_dns_family, &probe_file_family,

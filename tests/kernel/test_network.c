@@ -365,7 +365,7 @@ static int stop_at_second(void *context, const void *record, size_t bytes)
 static void test_a_flood_is_throttled_and_counted(void **state)
 {
     struct fixture *f = *state;
-    enum { FLOOD = 3000, SHARE = 1000 }; // 50 a second
+    enum { FLOOD = 3000, SHARE = 1000 }; // 100 a second
     struct probe_counters *counters;
     assert_int_equal(probe_counters_map(f->fds.counters, &counters), 0);
     probe_bulk_limit(f->probe, SHARE);
