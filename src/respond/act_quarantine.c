@@ -109,7 +109,7 @@ static int check(const struct act_context *c, const struct response *r, struct e
 {
     struct stat st;
     struct error why = {0};
-    _cleanup_place_ struct place p = {.folder = -1};
+    _cleanup_place_ struct place p = {.folder = -1, .name = ""};
     int code = refuse_place(c, r, e);
     if (code < 0)
         return code;
@@ -228,7 +228,7 @@ static int apply(const struct act_context *c, struct response *r, struct error *
     struct stat st;
     struct vault_meta meta;
     struct error why = {0};
-    _cleanup_place_ struct place p = {.folder = -1};
+    _cleanup_place_ struct place p = {.folder = -1, .name = ""};
     int code = open_place(r, &p);
     if (code < 0)
         return failed(e, code, r);
@@ -290,7 +290,7 @@ static int put_back(const struct act_context *c, struct response *r, int from, s
     struct vault_work w = work_of(c, r);
     struct vault_meta meta;
     bool named = false;
-    _cleanup_place_ struct place p = {.folder = -1};
+    _cleanup_place_ struct place p = {.folder = -1, .name = ""};
     int code = open_place(r, &p);
     if (code < 0) {
         failed(e, code, r);
@@ -331,7 +331,7 @@ static bool is_back(const struct act_context *c, const struct response *r, int f
     struct vault_work w = work_of(c, r);
     struct vault_meta meta;
     struct stat st;
-    _cleanup_place_ struct place p = {.folder = -1};
+    _cleanup_place_ struct place p = {.folder = -1, .name = ""};
     if (vault_open(&w, from, -1, &meta, NULL) < 0 || open_place(r, &p) < 0)
         return false;
     _cleanup_close_ int fd = open_file(&p, &st, NULL);
@@ -344,7 +344,7 @@ static bool is_back(const struct act_context *c, const struct response *r, int f
 static bool stands(const struct response *r)
 {
     struct stat st;
-    _cleanup_place_ struct place p = {.folder = -1};
+    _cleanup_place_ struct place p = {.folder = -1, .name = ""};
     return open_place(r, &p) == 0 && fstatat(p.folder, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
@@ -371,7 +371,7 @@ static int recover(const struct act_context *c, struct response *r, struct error
     struct vault_work w = work_of(c, r);
     struct vault_meta meta;
     _cleanup_close_ int from = open_copy(c, r);
-    _cleanup_place_ struct place p = {.folder = -1};
+    _cleanup_place_ struct place p = {.folder = -1, .name = ""};
     if (from < 0 || vault_open(&w, from, -1, &meta, e) < 0 || open_place(r, &p) < 0) {
         drop_copy(c, r);
         return error_set(e, -EINTR,

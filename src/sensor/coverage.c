@@ -11,7 +11,7 @@ struct way {
 };
 #define NO_EVENTS "the kernel's process events could not be had"
 #define LATE "noticed when the process next forks, runs something or ends"
-#define BY(mechanism) 1 + COVERAGE_##mechanism
+#define BY(mechanism) (1 + COVERAGE_##mechanism)
 
 // `seen`: the first that works sees it. `denied`: every one that works takes part.
 static const struct kind {

@@ -130,7 +130,7 @@ static bool below(struct str path, struct str folder)
 static bool name_is(struct str pattern, struct str name)
 {
     ssize_t star = str_find(pattern, STR("*"));
-    if (star < 0)
+    if (star < 0 || !pattern.p)
         return str_eq(pattern, name);
     struct str front = {pattern.p, (size_t)star},
                back = {pattern.p + star + 1, pattern.n - (size_t)star - 1};

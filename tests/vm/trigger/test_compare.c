@@ -306,7 +306,7 @@ static void read_journal(struct compare *c, const char *path)
         give_up("no journal", path);
     for (size_t i = 0; i < n; i++) {
         char name[32];
-        struct segment_reader *reader;
+        struct segment_reader *reader = NULL;
         struct segment_info info;
         struct error e = {0};
         Tiercel__Batch *batch;
