@@ -119,9 +119,12 @@ static bool holds_gate(pid_t pid)
 
 static bool is_disarmed(const struct control_status *s, const void *context)
 {
-    for (uint32_t i = 0; i < s->n_roles; i++)
-        if (holds_gate(s->roles[i].pid))
+    char path[64];
+    for (uint32_t i = 0; i < s->n_roles; i++) {
+        snprintf(path, sizeof(path), "/proc/%d/exe", s->roles[i].pid);
+        if (holds_gate(s->roles[i].pid) || access(path, F_OK) < 0) // the warden may just have ended
             return false;
+    }
     return is_running(s, context) && !s->armed && s->mode == CONTROL_DETECT;
 }
 
