@@ -137,10 +137,13 @@ static struct str escape(const char *path, char *ret)
 {
     size_t n = 0;
     for (const char *p = path; *p; p++) {
-        if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\\')
-            n += (size_t)sprintf(ret + n, "\\%03o", (unsigned)(unsigned char)*p);
-        else
-            ret[n++] = *p;
+        bool octal = *p == ' ' || *p == '\t' || *p == '\n' || *p == '\\';
+        if (octal) {
+            ret[n++] = '\\';
+            ret[n++] = (char)('0' + (*p >> 6 & 7));
+            ret[n++] = (char)('0' + (*p >> 3 & 7));
+        }
+        ret[n++] = octal ? (char)('0' + (*p & 7)) : *p;
     }
     return str_bytes(ret, n);
 }

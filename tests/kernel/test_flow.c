@@ -1,42 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flows: the bytes told are the bytes sent, to the byte; who used a passed socket; what is open before the agent.
-#define FIXTURE_TRIALS true // fentry, where it works
-#include "fixture.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
-struct pair {
-    int listener, client, server;
-    socklen_t length;
-    struct sockaddr_storage address;
-    uint16_t client_port, server_port;
-};
-
-static uint16_t port_of(int fd)
-{
-    struct sockaddr_storage a = {0};
-    socklen_t length = sizeof a;
-
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &length), 0);
-    return ntohs(a.ss_family == AF_INET ? ((struct sockaddr_in *)&a)->sin_port
-                                        : ((struct sockaddr_in6 *)&a)->sin6_port);
-}
-
-static struct sockaddr_storage loopback(int family, socklen_t *ret_length)
-{
-    struct sockaddr_storage a = {.ss_family = (sa_family_t)family};
-
-    if (family == AF_INET)
-        ((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0x7f420007); // 127.66.0.7
-    else
-        ((struct sockaddr_in6 *)&a)->sin6_addr = in6addr_loopback;
-    *ret_length =
-        family == AF_INET ? sizeof(struct sockaddr_in) : (socklen_t)sizeof(struct sockaddr_in6);
-    return a;
-}
+// Flows: the bytes told are the bytes sent, to the byte, and every flow is told or counted.
+#include "flow_rig.h"
 
 static bool has_inet6(void)
 {
@@ -45,100 +9,6 @@ static bool has_inet6(void)
     _cleanup_close_ int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     return fd >= 0 && !bind(fd, (struct sockaddr *)&a, length);
-}
-
-static struct pair pair_open(int family)
-{
-    struct pair p = {0};
-
-    p.address = loopback(family, &p.length);
-    p.listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(p.listener, (struct sockaddr *)&p.address, p.length), 0);
-    assert_int_equal(listen(p.listener, 8), 0);
-    assert_int_equal(getsockname(p.listener, (struct sockaddr *)&p.address, &p.length), 0);
-    p.client = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(p.client, (struct sockaddr *)&p.address, p.length), 0);
-    p.server = accept4(p.listener, NULL, NULL, SOCK_CLOEXEC);
-    assert_true(p.server >= 0);
-    p.client_port = port_of(p.client);
-    p.server_port = port_of(p.server);
-    return p;
-}
-
-static void send_all(int fd, size_t bytes)
-{
-    static const char text[65536];
-
-    while (bytes) {
-        ssize_t n = send(fd, text, bytes < sizeof text ? bytes : sizeof text, MSG_NOSIGNAL);
-        assert_true(n > 0);
-        bytes -= (size_t)n;
-    }
-}
-
-static void receive_all(int fd, size_t bytes)
-{
-    static char text[65536];
-
-    while (bytes) {
-        ssize_t n = recv(fd, text, bytes < sizeof text ? bytes : sizeof text, 0);
-        assert_true(n > 0);
-        bytes -= (size_t)n;
-    }
-}
-
-// A flow of that protocol with these local and remote ports, or NULL.
-static Tiercel__Event *flow_of(struct fixture *f, uint16_t local, uint16_t remote)
-{
-    for (size_t i = 0; i < f->n; i++) {
-        Tiercel__Event *e = f->kept[i].event;
-        if (f->kept[i].kind == RECORD_FLOW && e->flow->local && e->flow->local->port == local &&
-            (e->flow->remote ? e->flow->remote->port : 0) == remote)
-            return e;
-    }
-    return NULL;
-}
-
-// The last acknowledgements may still be on their way.
-static Tiercel__Event *await_flow(struct fixture *f, uint16_t local, uint16_t remote)
-{
-    for (int i = 0; i < 200; i++) {
-        Tiercel__Event *e;
-        size_t before = f->n;
-        assert_true(ring_drain(f->structural, KEPT, keep, f) >= 0);
-        assert_true(ring_drain(f->bulk, KEPT, keep, f) >= 0);
-        if ((i == 0 || f->n > before) && (e = flow_of(f, local, remote)))
-            return e;
-        usleep(20000);
-    }
-    fail_msg("no flow from port %u to %u", local, remote);
-    return NULL;
-}
-
-#define assert_flow(e, out, in)                                                                    \
-    do {                                                                                           \
-        assert_int_equal((e)->flow->sent, out);                                                    \
-        assert_int_equal((e)->flow->received, in);                                                 \
-    } while (0)
-
-// Client first; both flows are told, each with the other's bytes.
-static void close_and_compare(struct fixture *f, struct pair *p, uint64_t to_server,
-                              uint64_t to_client)
-{
-    close(p->client);
-    close(p->server);
-    close(p->listener);
-    Tiercel__Event *client = await_flow(f, p->client_port, p->server_port);
-    assert_flow(client, to_server, to_client);
-    assert_true(client->flow->initiated);
-    assert_int_equal(client->process->id->pid, getpid());
-    Tiercel__Event *server = await_flow(f, p->server_port, p->client_port);
-    assert_flow(server, to_client, to_server);
-    assert_false(server->flow->initiated);
-    assert_int_equal(server->process->id->pid, getpid());
-    assert_int_equal(client->flow->n_shares, 0);
-    assert_true(client->flow->has_lasted && client->flow->has_cookie);
-    assert_true(client->flow->cookie != server->flow->cookie);
 }
 
 static void exchange(struct fixture *f, int family)
@@ -244,163 +114,6 @@ static void test_unread_bytes_have_arrived(void **state)
     assert_flow(await_flow(f, p.client_port, p.server_port), 5000, 0);
 }
 
-static const Tiercel__FlowShare *share(const Tiercel__Flow *flow, pid_t pid)
-{
-    for (size_t i = 0; i < flow->n_shares; i++)
-        if (flow->shares[i]->process->pid == (uint32_t)pid)
-            return flow->shares[i];
-    fail_msg("process %d has no share of %zu", pid, flow->n_shares);
-    return NULL;
-}
-
-static void test_inherited_socket_is_shared(void **state)
-{
-    struct fixture *f = *state;
-    drain(f);
-    struct pair p = pair_open(AF_INET);
-    send_all(p.client, 11);
-    pid_t child = fork();
-    if (child == 0) {
-        send_all(p.client, 2200);
-        receive_all(p.client, 33);
-        _exit(0);
-    }
-    receive_all(p.server, 2211);
-    send_all(p.server, 33);
-    waitpid(child, NULL, 0);
-    close(p.client);
-    close(p.server);
-    close(p.listener);
-    Tiercel__Event *e = await_flow(f, p.client_port, p.server_port);
-    assert_flow(e, 2211, 33);
-    assert_int_equal(e->process->id->pid, getpid());
-    assert_int_equal(e->flow->n_shares, 2);
-    assert_int_equal(share(e->flow, getpid())->sent, 11);
-    assert_int_equal(share(e->flow, getpid())->received, 0);
-    assert_int_equal(share(e->flow, child)->sent, 2200);
-    assert_int_equal(share(e->flow, child)->received, 33);
-}
-
-static void pass(int channel, int fd)
-{
-    char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec v = {&byte, 1};
-    struct msghdr m = {
-        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    assert_int_equal(sendmsg(channel, &m, 0), 1);
-}
-
-static int passed(int channel)
-{
-    char byte, control[CMSG_SPACE(sizeof(int))];
-    struct iovec v = {&byte, 1};
-    struct msghdr m = {
-        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    int fd = -1;
-
-    if (recvmsg(channel, &m, 0) == 1 && CMSG_FIRSTHDR(&m))
-        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
-    return fd;
-}
-
-// Opened here, used only by a process that got it over a Unix socket and outlives our descriptor.
-static void test_passed_socket_is_attributed(void **state)
-{
-    struct fixture *f = *state;
-    int channel[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        int fd = passed(channel[1]);
-        send_all(fd, 31337);
-        receive_all(fd, 5);
-        _exit(0);
-    }
-    drain(f);
-    struct pair p = pair_open(AF_INET);
-    pass(channel[0], p.client);
-    close(p.client);
-    receive_all(p.server, 31337);
-    send_all(p.server, 5);
-    waitpid(child, NULL, 0);
-    close(p.server);
-    close(p.listener);
-    close(channel[0]);
-    close(channel[1]);
-    Tiercel__Event *e = await_flow(f, p.client_port, p.server_port);
-    assert_flow(e, 31337, 5);
-    assert_int_equal(e->process->id->pid, getpid());
-    assert_int_equal(share(e->flow, child)->sent, 31337);
-    assert_int_equal(share(e->flow, child)->received, 5);
-    assert_int_equal(share(e->flow, getpid())->sent, 0);
-}
-
-static void test_more_processes_than_shares_are_in_the_total(void **state)
-{
-    struct fixture *f = *state;
-    drain(f);
-    struct pair p = pair_open(AF_INET);
-    for (unsigned i = 1; i <= 6; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            send_all(p.client, i);
-            _exit(0);
-        }
-        waitpid(child, NULL, 0);
-    }
-    receive_all(p.server, 21);
-    close(p.client);
-    close(p.server);
-    close(p.listener);
-    Tiercel__Flow *flow = await_flow(f, p.client_port, p.server_port)->flow;
-    uint64_t told = 0;
-    assert_int_equal(flow->sent, 21);
-    assert_int_equal(flow->n_shares, FLOW_SHARES);
-    for (size_t i = 0; i < flow->n_shares; i++)
-        told += flow->shares[i]->sent;
-    assert_int_equal(told, 0 + 1 + 2 + 3); // the opener, and the first three of six
-}
-
-static struct decoded *socket_event(struct fixture *f, unsigned action, uint16_t port)
-{
-    for (size_t i = 0; i < f->n; i++)
-        if (f->kept[i].kind == RECORD_LISTENER &&
-            (unsigned)f->kept[i].event->socket->action == action &&
-            f->kept[i].event->socket->local->port == port)
-            return &f->kept[i];
-    fail_msg("no event of action %u on port %u", action, port);
-    return NULL;
-}
-
-static void test_bind_listen_accept(void **state)
-{
-    struct fixture *f = *state;
-    drain(f);
-    struct pair p = pair_open(AF_INET);
-    send_all(p.client, 1);
-    receive_all(p.server, 1);
-    close_and_compare(f, &p, 1, 0);
-    const Tiercel__Event *bound = socket_event(f, RECORD_BIND, p.server_port)->event;
-    assert_int_equal(bound->process->id->pid, getpid());
-    assert_memory_equal(bound->socket->local->ip.data, "\x7f\x42\x00\x07", 4);
-    assert_int_equal(bound->socket->protocol, IPPROTO_TCP);
-    assert_int_equal(socket_event(f, RECORD_LISTEN, p.server_port)->event->process->id->pid,
-                     getpid());
-    const Tiercel__Event *got = socket_event(f, RECORD_ACCEPT, p.server_port)->event;
-    assert_int_equal(got->process->id->pid, getpid());
-    assert_int_equal(got->socket->remote->port, p.client_port);
-    assert_int_equal(got->socket->cookie,
-                     await_flow(f, p.server_port, p.client_port)->flow->cookie);
-    assert_int_equal(bound->socket->cookie,
-                     socket_event(f, RECORD_LISTEN, p.server_port)->event->socket->cookie);
-}
-
 // ---- UDP
 
 static void udp_exchange(struct fixture *f, int family, bool connected)
@@ -468,50 +181,6 @@ static void test_udp_to_several_has_no_remote(void **state)
     uint16_t port = port_of(client);
     close(client);
     assert_flow(await_flow(f, port, 0), 15, 0);
-}
-
-// ---- open before the agent
-
-static struct pair before;
-
-static int flow_setup(void **state)
-{
-    before = pair_open(AF_INET);
-    send_all(before.client, 1000);
-    receive_all(before.server, 1000);
-    return fixture_setup(state);
-}
-
-static void test_open_before_the_agent(void **state)
-{
-    struct fixture *f = *state;
-    struct pair p = before;
-    must_work(f, "flows");
-    drain(f);
-    send_all(p.client, 500);
-    receive_all(p.server, 500);
-    send_all(p.server, 25);
-    receive_all(p.client, 25);
-    close(p.client);
-    close(p.server);
-    Tiercel__Event *e = await_flow(f, p.client_port, p.server_port);
-    assert_flow(e, 1500, 25);
-    assert_true(e->flow->began_before);
-    assert_false(e->flow->has_initiated);
-    assert_false(e->flow->has_lasted);
-    assert_int_equal(e->process->id->pid, getpid());
-    // The listener is older, too: what comes by it now is not.
-    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(client, (struct sockaddr *)&p.address, p.length), 0);
-    int server = accept4(p.listener, NULL, NULL, SOCK_CLOEXEC);
-    uint16_t port = port_of(client);
-    close(client);
-    close(server);
-    close(p.listener);
-    e = await_flow(f, p.server_port, port);
-    assert_false(e->flow->began_before);
-    assert_true(e->flow->has_initiated && !e->flow->initiated);
-    assert_int_equal(e->process->id->pid, getpid());
 }
 
 // ---- over a pair of devices between two network namespaces that this test makes
@@ -709,7 +378,6 @@ static void test_every_flow_is_told_or_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open_before_the_agent),
         cmocka_unit_test(test_bytes_are_exact),
         cmocka_unit_test(test_bytes_are_exact_inet6),
         cmocka_unit_test(test_nothing_sent_is_zero),
@@ -717,10 +385,6 @@ int main(void)
         cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_unread_bytes_have_arrived),
-        cmocka_unit_test(test_inherited_socket_is_shared),
-        cmocka_unit_test(test_passed_socket_is_attributed),
-        cmocka_unit_test(test_more_processes_than_shares_are_in_the_total),
-        cmocka_unit_test(test_bind_listen_accept),
         cmocka_unit_test(test_udp_bytes_are_exact),
         cmocka_unit_test(test_udp_to_several_has_no_remote),
         cmocka_unit_test(test_across_network_namespaces),
@@ -729,5 +393,5 @@ int main(void)
 
     if (cannot_run())
         return 77;
-    return cmocka_run_group_tests(tests, flow_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -1,121 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Security events: each act of a child is one record with the right fields, what only looks is none, and what services
-// may not do is refused where LSM works. Where functions cannot be traced the late records are checked instead.
-#include "fixture.h"
+// Security events: each act of a child is one record with the right fields, and what only looks is none. Where functions
+// cannot be traced the late records are checked instead.
+#include "security_rig.h"
 
-#include <bpf/bpf.h>
-#include <linux/capability.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/uio.h>
+static bool traced; // functions can be: fentry works
 
-static bool traced, refuses; // fentry, LSM
-
-static const struct probe_mechanism *mechanism(const struct fixture *f, const char *name)
+static int events_setup(void **state)
 {
-    const struct probe_mechanism *m;
-    size_t n = probe_mechanisms(f->probe, &m);
+    int r = security_setup(state);
 
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(m[i].name, name))
-            return &m[i];
-    fail_msg("no mechanism %s", name);
-    return NULL;
-}
-
-static bool works(const struct fixture *f, const char *name)
-{
-    return mechanism(f, name)->state == PROBE_WORKS;
-}
-
-#define NEEDS(f, name)                                                                             \
-    do {                                                                                           \
-        if (!works(f, name))                                                                       \
-            skip();                                                                                \
-    } while (0)
-
-static int security_setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    struct error e = {0};
-    struct stat st;
-
-    assert_non_null(f);
-    assert_int_equal(unshare(CLONE_NEWNS), 0);
-    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    assert_int_equal(stat("/proc/self/ns/mnt", &st), 0);
-    f->mount_namespace = (uint32_t)st.st_ino;
-    if (probe_new(&(struct probe_options){.hash_key = hash_key}, &f->probe, &e) < 0) {
-        error_print(&e, stderr);
-        return -1;
-    }
-    f->fds = probe_fds(f->probe);
-    assert_int_equal(ring_open(f->fds.structural, RING_STRUCTURAL_BYTES, &f->structural), 0);
-    assert_int_equal(ring_open(f->fds.bulk, RING_BULK_BYTES, &f->bulk), 0);
-    snprintf(f->folder, sizeof f->folder, "/tmp/tiercel-test-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
-    assert_int_equal(chmod(f->folder, 0755), 0);
-    traced = works(f, "fentry");
-    refuses = works(f, "LSM");
-    *state = f;
-    return 0;
-}
-
-typedef int child_work(struct fixture *f, void *context); // its exit status
-
-static pid_t begin(struct fixture *f, child_work *work, void *context, uint32_t lineage)
-{
-    int go[2];
-    char c = 0;
-    pid_t pid;
-
-    assert_int_equal(pipe2(go, O_CLOEXEC), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        if (read(go[0], &c, 1) != 1)
-            _exit(99);
-        _exit(work(f, context));
-    }
-    if (lineage)
-        assert_int_equal(probe_flags_set(f->fds.flags, pid, -1, lineage), 0);
-    assert_int_equal(write(go[1], &c, 1), 1);
-    close(go[0]);
-    close(go[1]);
-    return pid;
-}
-
-static pid_t act_as(struct fixture *f, child_work *work, void *context, uint32_t lineage)
-{
-    int status;
-    pid_t pid;
-
-    drain(f);
-    pid = begin(f, work, context, lineage);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    drain(f);
-    if (!WIFEXITED(status) || WEXITSTATUS(status))
-        fail_msg("the child ended with wait status 0x%x", (unsigned)status);
-    return pid;
-}
-
-static pid_t act(struct fixture *f, child_work *work, void *context)
-{
-    return act_as(f, work, context, 0);
-}
-
-static const Tiercel__Event *event_of(struct fixture *f, unsigned kind, pid_t pid, unsigned which)
-{
-    struct decoded *d = find(f, kind, pid, which);
-    return d ? d->event : NULL;
-}
-
-static unsigned count(struct fixture *f, unsigned kind, pid_t pid)
-{
-    unsigned n = 0;
-    while (find(f, kind, pid, n))
-        n++;
-    return n;
+    traced = !r && works(*state, "fentry");
+    return r;
 }
 
 static uint64_t folded(const struct fixture *f)
@@ -373,94 +268,6 @@ static void test_user_namespace_is_no_gain(void **state)
 
 // ---- other processes
 
-static int sleep_as_user(struct fixture *f, void *context)
-{
-    uid_t uid = *(uid_t *)context;
-    (void)f;
-    if (uid && syscall(SYS_setresuid, uid, uid, uid))
-        return 1;
-    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    for (;;)
-        pause();
-}
-
-struct reach {
-    pid_t target;
-    int way;    // enum record_access_way; 10: only looks
-    bool proc;  // through /proc/PID/mem
-    int expect; // errno
-};
-
-static int result(long r, int expect)
-{
-    int got = r < 0 ? errno : 0;
-    return got == expect ? 0 : 100 + got;
-}
-
-static int look_only(pid_t target)
-{
-    static const char *const names[] = {"environ", "maps", "status", "stat", "cmdline", "auxv"};
-    char path[64], buffer[256];
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "/proc/%d/%s", target, names[i]);
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || read(fd, buffer, sizeof buffer) < 0)
-            return 1;
-    }
-    return 0;
-}
-
-static int reach_into(struct fixture *f, void *context)
-{
-    const struct reach *r = context;
-    static char here[16];
-    struct iovec local = {here, sizeof here}, remote = {here, sizeof here};
-    char path[64];
-
-    (void)f;
-    snprintf(path, sizeof path, "/proc/%d/mem", r->target);
-    if (r->way == 10)
-        return look_only(r->target);
-    if (r->proc)
-        return result(open(path, r->way == ACCESS_WRITE ? O_RDWR : O_RDONLY), r->expect);
-    if (r->way == ACCESS_READ)
-        return result(process_vm_readv(r->target, &local, 1, &remote, 1, 0), r->expect);
-    if (r->way == ACCESS_WRITE)
-        return result(process_vm_writev(r->target, &local, 1, &remote, 1, 0), r->expect);
-    if (r->way == ACCESS_DESCRIPTOR) {
-        int fd = (int)syscall(SYS_pidfd_open, r->target, 0);
-        return result(syscall(SYS_pidfd_getfd, fd, 0, 0), r->expect);
-    }
-    return result(ptrace(PTRACE_SEIZE, r->target, NULL, NULL), r->expect);
-}
-
-static void end(pid_t pid)
-{
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-static pid_t sleeper(struct fixture *f, uid_t *uid)
-{
-    pid_t pid = begin(f, sleep_as_user, uid, 0);
-    char path[64], text[4096];
-
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    for (;;) { // until it is who it will be
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = read(fd, text, sizeof text - 1);
-        char *line;
-        assert_true(n > 0);
-        text[n] = 0;
-        line = strstr(text, "\nUid:");
-        if (strstr(text, "State:\tS") && line && strtoul(line + 5, NULL, 10) == *uid)
-            return pid;
-        usleep(1000);
-    }
-}
-
 static void test_reaching_into_a_process_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -495,18 +302,6 @@ static void test_reaching_into_a_process_is_told(void **state)
 
 // ---- signals
 
-struct shot {
-    pid_t target;
-    int number, expect;
-};
-
-static int shoot(struct fixture *f, void *context)
-{
-    const struct shot *s = context;
-    (void)f;
-    return result(kill(s->target, s->number), s->expect);
-}
-
 static void test_ending_another_users_process_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -534,16 +329,6 @@ static void test_ending_another_users_process_is_told(void **state)
     pid = act(f, shoot, &s);
     assert_int_equal(event_of(f, RECORD_SIGNAL, pid, 0)->signal->number, SIGKILL);
     waitpid(other, NULL, 0);
-}
-
-static void arm(struct fixture *f, bool prevent, pid_t own)
-{
-    struct probe_arming arming = {.armed = prevent,
-                                  .prevent = prevent,
-                                  .mount_namespace = f->mount_namespace,
-                                  .own = &own,
-                                  .n_own = own ? 1 : 0};
-    assert_int_equal(probe_arm(f->probe, &arming), 0);
 }
 
 static void test_any_signal_to_the_agent_is_told(void **state)
@@ -633,24 +418,6 @@ static void test_mounts_are_told_with_point_source_and_type(void **state)
 
 // ---- programs and modules
 
-static int load_program(struct fixture *f, void *context)
-{
-    struct bpf_insn exit_0[] = {{.code = 0xb7 /* r0 = 0 */}, {.code = 0x95 /* exit */}};
-    int fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "tiny", "GPL", exit_0, 2, NULL), again;
-    struct bpf_prog_info info = {0};
-    uint32_t length = sizeof info;
-
-    (void)f;
-    if (result(fd, *(int *)context))
-        return 1;
-    if (fd < 0)
-        return 0;
-    if (bpf_obj_get_info_by_fd(fd, &info, &length))
-        return 2;
-    again = bpf_prog_get_fd_by_id(info.id); // opens one: no load
-    return again < 0;
-}
-
 static void test_loaded_program_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -706,100 +473,6 @@ static void test_module_is_told_with_its_file(void **state)
     assert_true(event_of(f, RECORD_MODULE, pid, 0)->module->unloaded);
 }
 
-// ---- refusals
-
-static int debug_own_child(struct fixture *f, void *context)
-{
-    pid_t child = fork();
-    (void)f;
-    (void)context;
-    if (child == 0)
-        for (;;)
-            pause();
-    int r = ptrace(PTRACE_SEIZE, child, NULL, NULL) != 0;
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    return r;
-}
-
-static void test_service_reaches_into_nobody_else(void **state)
-{
-    struct fixture *f = *state;
-    NEEDS(f, "security deny");
-    uid_t user = 1000, root = 0;
-    pid_t other = sleeper(f, &user), agent = sleeper(f, &root), pid;
-    const Tiercel__Event *e;
-
-    arm(f, true, agent);
-    for (int way = ACCESS_ATTACH; way <= ACCESS_DESCRIPTOR; way++) {
-        struct reach r = {.target = way & 1 ? other : agent, .way = way, .expect = EPERM};
-        pid = act_as(f, reach_into, &r, FLAG_SERVICE);
-        e = event_of(f, RECORD_ACCESS, pid, 0);
-        assert_non_null(e);
-        assert_int_equal(count(f, RECORD_ACCESS, pid), 1);
-        assert_int_equal(e->access->way, way);
-        assert_true(e->access->denied);
-        assert_true(find(f, RECORD_ACCESS, pid, 0)->denied);
-        r.expect = 0;
-        pid = act(f, reach_into, &r); // who is no service may
-        assert_false(event_of(f, RECORD_ACCESS, pid, 0)->access->denied);
-    }
-    pid = act_as(f, debug_own_child, NULL, FLAG_SERVICE);
-    assert_int_equal(count(f, RECORD_ACCESS, pid), 1);
-    assert_false(event_of(f, RECORD_ACCESS, pid, 0)->access->denied);
-    arm(f, false, 0);
-    struct reach r = {.target = other, .way = ACCESS_ATTACH};
-    act_as(f, reach_into, &r, FLAG_SERVICE); // detect mode refuses nothing
-    end(other);
-    end(agent);
-}
-
-static void test_service_does_not_end_the_agent(void **state)
-{
-    struct fixture *f = *state;
-    NEEDS(f, "security deny");
-    uid_t root = 0;
-    pid_t agent = sleeper(f, &root), pid;
-    struct shot s = {.target = agent, .number = SIGKILL, .expect = EPERM};
-
-    arm(f, true, agent);
-    pid = act_as(f, shoot, &s, FLAG_SERVICE);
-    assert_int_equal(count(f, RECORD_SIGNAL, pid), 1);
-    assert_true(event_of(f, RECORD_SIGNAL, pid, 0)->signal->denied);
-    arm(f, false, 0);
-    end(agent);
-}
-
-static int insert_module(struct fixture *f, void *context)
-{
-    _cleanup_close_ int fd = open("/bin/true", O_RDONLY | O_CLOEXEC);
-    static char image[64];
-    (void)f;
-    (void)context;
-    return result(syscall(SYS_finit_module, fd, "", 0), EPERM) ||
-           result(syscall(SYS_init_module, image, sizeof image, ""), EPERM);
-}
-
-static void test_service_loads_nothing_into_the_kernel(void **state)
-{
-    struct fixture *f = *state;
-    int refused = EPERM;
-    const Tiercel__Event *e;
-    pid_t pid;
-
-    NEEDS(f, "security deny");
-    arm(f, true, 0);
-    pid = act_as(f, load_program, &refused, FLAG_SERVICE);
-    e = event_of(f, RECORD_BPF, pid, 0);
-    assert_non_null(e);
-    assert_true(e->bpf->denied);
-    assert_int_equal(e->bpf->type, BPF_PROG_TYPE_SOCKET_FILTER);
-    pid = act_as(f, insert_module, NULL, FLAG_SERVICE);
-    assert_true(event_of(f, RECORD_MODULE, pid, 0)->module->denied);
-    assert_int_equal(count(f, RECORD_MODULE, pid), 1); // the second is folded
-    arm(f, false, 0);
-}
-
 static void test_what_works_is_said(void **state)
 {
     struct fixture *f = *state;
@@ -811,7 +484,9 @@ static void test_what_works_is_said(void **state)
         const struct probe_mechanism *m = mechanism(f, names[i]);
         printf("# %s: %d (%s) %s\n", m->name, m->state, m->reason, m->instead);
         assert_true(m->reason[0] && strlen(m->reason) <= 160 && strlen(m->name) <= 27);
-        assert_int_equal(m->state == PROBE_WORKS, i == 6 ? true : i == 7 ? refuses : traced);
+        assert_int_equal(m->state == PROBE_WORKS, i == 6   ? true
+                                                  : i == 7 ? works(f, "LSM")
+                                                           : traced);
     }
 }
 
@@ -832,12 +507,9 @@ int main(void)
         cmocka_unit_test(test_mounts_are_told_with_point_source_and_type),
         cmocka_unit_test(test_loaded_program_is_told),
         cmocka_unit_test(test_module_is_told_with_its_file),
-        cmocka_unit_test(test_service_reaches_into_nobody_else),
-        cmocka_unit_test(test_service_does_not_end_the_agent),
-        cmocka_unit_test(test_service_loads_nothing_into_the_kernel),
     };
 
     if (cannot_run())
         return 77;
-    return cmocka_run_group_tests(tests, security_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, events_setup, fixture_teardown);
 }
