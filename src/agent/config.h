@@ -22,7 +22,7 @@ struct config {
     struct sensor_address deny[ROLE_DENY_MAX];
     struct protect_settings protect;
     char web_roots[ROLE_FOLDERS]; // paths, each with its NUL, ended by an empty one
-    uint64_t quarantine_bytes; // a larger file is not taken into quarantine
+    uint64_t quarantine_bytes;    // a larger file is not taken into quarantine
     uint32_t n_allow;
     struct response_address allow[ROLE_ALLOW_MAX];
     char rules[ROLE_PATH], exceptions[ROLE_PATH], state[ROLE_PATH];

@@ -155,8 +155,8 @@ static int use_rules(struct engine *e)
 
 static int gate_up(struct engine *e)
 {
-    static const struct gate_ops ops = {engine_judge, engine_judged, engine_late, engine_open, engine_caller,
-                                        NULL};
+    static const struct gate_ops ops = {engine_judge, engine_judged, engine_late,
+                                        engine_open,  engine_caller, NULL};
     struct gate_ops mine = ops;
     struct told_gate told = {0};
     struct error error = {0};

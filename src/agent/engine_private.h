@@ -126,7 +126,7 @@ struct engine {
     struct engine_known known[ENGINE_KNOWN];
     struct engine_journal journal;
     struct files *files; // engine_files.c; NULL before its start
-    uint64_t repeated; // detections over the flood limit since the counters were looked at
+    uint64_t repeated;   // detections over the flood limit since the counters were looked at
     struct budget budget;
     uint64_t budget_cpu_ns, budget_at_ns; // at the last look
     uint64_t looked_ns;                   // when counters were looked at
@@ -165,7 +165,8 @@ bool known_bulk(uint32_t kind);
 // Completes the event where its process was completed in this batch already; returns what the journal needs of the
 // process then, NULL where it is to be completed by the tree.
 Tiercel__Process *known_complete(struct engine *e, const struct decoded *d);
-void known_remember(struct engine *e, const struct decoded *d); // after judging, before the event is shortened
+void known_remember(struct engine *e,
+                    const struct decoded *d); // after judging, before the event is shortened
 
 // ---- engine_observe.c
 // With the lock held: what is waiting. True: the tree knows all that happened before this call.

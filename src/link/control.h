@@ -62,8 +62,8 @@ struct control_engine {
     uint64_t exceptions;           // now
     uint64_t journal_batches, journal_bytes, journal_failures;
     uint64_t kills, kills_failed;
-    uint64_t rule_limits;   // regular expressions that hit their limit
-    uint64_t arena_refused; // batch memory quota reached
+    uint64_t rule_limits;      // regular expressions that hit their limit
+    uint64_t arena_refused;    // batch memory quota reached
     uint64_t protected_denied; // opens of protected data that were refused
     uint64_t protected_seen;   // and those that were not: detect mode, exception, too late
     uint64_t reserved[12];

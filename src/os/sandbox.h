@@ -19,9 +19,10 @@ enum os_allow {
         4, // bpf(2): look up, update, delete, next key, size of maps whose descriptor it holds
     OS_MARK_INODE =
         128, // fanotify_mark: one file's mark set or taken away, nothing ignored, nothing flushed
-    OS_OPEN_HANDLE = 256,      // open_by_handle_at, without writing; needs CAP_DAC_READ_SEARCH
-    OS_BPF_LINKS = 1024, // bpf(2): attach, pin and find programs that were loaded before
-    OS_FILES = 2048, // files and names as its user and capabilities allow: open for writing, rename, owner, mode
+    OS_OPEN_HANDLE = 256, // open_by_handle_at, without writing; needs CAP_DAC_READ_SEARCH
+    OS_BPF_LINKS = 1024,  // bpf(2): attach, pin and find programs that were loaded before
+    OS_FILES =
+        2048, // files and names as its user and capabilities allow: open for writing, rename, owner, mode
     OS_EXECUTABLE_MEMORY = 32, // mmap and mprotect with PROT_EXEC (just-in-time compiled matchers)
 };
 

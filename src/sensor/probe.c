@@ -17,9 +17,9 @@
 
 enum { JUDGED_SECONDS = 10, BULK_PER_PROCESS = 100000, BULK_PER_CGROUP = 200000 };
 
-static const struct probe_family *const families[] = {&probe_network_family, &probe_flow_family,
-                                                      &probe_dns_family, &probe_file_family,
-                                                      &probe_security_family, &probe_lineage_family};
+static const struct probe_family *const families[] = {
+    &probe_network_family, &probe_flow_family,     &probe_dns_family,
+    &probe_file_family,    &probe_security_family, &probe_lineage_family};
 #define N_FAMILIES (sizeof families / sizeof *families)
 _Static_assert(N_FAMILIES <= PROBE_FAMILIES_MAX, "room for every family");
 
