@@ -2,6 +2,7 @@
 #include "event/segment_format.h"
 
 #include "base/buf.h"
+#include "event/pack.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,12 +10,14 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#define PACK_ROOM ((size_t)256 << 10) // at first
 #define ZSTD_LEVEL 1 // level 3 makes events 5 % smaller and takes 20 % more of the whole append
 
 struct segment_work {
     ZSTD_CCtx *zstd;
     struct segment_hasher hasher;
     struct buf packed, whole; // of one batch; `whole` is header and body
+    size_t room;              // that batches needed so far
 };
 
 static struct segment_work *work_free(struct segment_work *work)
@@ -117,19 +120,39 @@ static struct segment_header header_of(const struct segment_writer *w, const Tie
 
 // ---- body
 
+// Into the end of the room that work->packed has, which grows where it is too small: bytes, and where they are.
+static long pack(struct segment_work *work, const Tiercel__Batch *batch, const uint8_t **ret)
+{
+    for (size_t room = work->room ? work->room : PACK_ROOM;; room *= 2) {
+        buf_reset(&work->packed);
+        uint8_t *to = buf_room(&work->packed, room);
+        if (!to)
+            return -ENOMEM;
+        long n = event_pack(&batch->base, to, room);
+        if (n != -ENOSPC) {
+            work->room = room;
+            *ret = n < 0 ? NULL : to + room - n;
+            return n > (long)SEGMENT_BATCH_LIMIT ? -E2BIG : n;
+        }
+        if (room > SEGMENT_BATCH_LIMIT)
+            return -E2BIG;
+    }
+}
+
 // Header and body into work->whole.
-static int encode(struct segment_writer *w, Tiercel__Batch *batch, size_t packed)
+static int encode(struct segment_writer *w, const Tiercel__Batch *batch)
 {
     struct segment_work *work = w->work;
     struct segment_header h = header_of(w, batch);
-    buf_reset(&work->packed);
+    const uint8_t *plain = NULL;
+    long length = pack(work, batch, &plain);
+    if (length < 0)
+        return (int)length;
+    size_t packed = (size_t)length, bound = ZSTD_compressBound(packed);
     buf_reset(&work->whole);
-    uint8_t *plain = buf_room(&work->packed, packed);
-    size_t bound = ZSTD_compressBound(packed);
     char *whole = buf_room(&work->whole, sizeof h + bound);
-    if (!plain || !whole)
+    if (!whole)
         return -ENOMEM;
-    tiercel__batch__pack(batch, plain);
     size_t n = ZSTD_compress2(work->zstd, whole + sizeof h, bound, plain, packed);
     if (ZSTD_isError(n))
         return -ENOMEM; // the room is enough and the parameters are fixed: only memory can fail
@@ -168,12 +191,7 @@ int segment_append(struct segment_writer *w, Tiercel__Batch *batch)
     batch->sequence = w->sequence;
     batch->from = range.from;
     batch->to = range.to;
-    if (!protobuf_c_message_check(&batch->base)) // what could be packed, but never unpacked
-        return -EINVAL;
-    size_t packed = tiercel__batch__get_packed_size(batch);
-    if (packed > SEGMENT_BATCH_LIMIT)
-        return -E2BIG;
-    int r = encode(w, batch, packed);
+    int r = encode(w, batch);
     if (r == 0)
         r = segment_hash(&w->work->hasher, w->work->whole.p, w->work->whole.n, hash);
     if (r == 0)
