@@ -42,6 +42,9 @@ int main(int argc, char **argv)
         account("signal", "ProcessId", account_number((unsigned long)seen_child(shoot, number)),
                 "Signal", number, "TargetProcessId", account_number((unsigned long)target),
                 "signal.other_user", "true", "Denied", "", NULL);
+        // Whom SIGTERM finds stopped keeps it for later; not stopped yet, it would end him, and SIGKILL nobody.
+        if (numbers[i] == SIGSTOP && waitpid(target, NULL, WUNTRACED) != target)
+            account_failed("stop");
     }
     waitpid(target, NULL, 0);
     begin(65532);
