@@ -213,8 +213,8 @@ static void drop_oldest_dead(struct tree *tree)
 
 void node_expire(struct tree *tree)
 {
-    while (tree->dead_first && (tree->dead_first->died + DEAD_KEEP_NS < tree->now ||
-                                tree->n_dead > DEAD_QUOTA))
+    while (tree->dead_first &&
+           (tree->dead_first->died + DEAD_KEEP_NS < tree->now || tree->n_dead > DEAD_QUOTA))
         drop_oldest_dead(tree);
 }
 

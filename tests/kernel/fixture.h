@@ -26,7 +26,7 @@
 
 #define MAYBE_UNUSED __attribute__((unused))
 
-enum { KEPT = 16384, MARKER_FD = 9, HOLD_FD = 8 };
+enum { KEPT = 32768, MARKER_FD = 9, HOLD_FD = 8 };
 
 #ifndef FIXTURE_TRIALS
 #define FIXTURE_TRIALS false // whether LSM and fentry are tried, which the test then uses
