@@ -23,7 +23,7 @@ static void set_value(struct filling *f, const ProtobufCFieldDescriptor *d, void
     if (d->type == PROTOBUF_C_TYPE_MESSAGE)
         *(ProtobufCMessage **)to = filled(f, d->descriptor, depth - 1);
     else if (d->type == PROTOBUF_C_TYPE_STRING)
-        *(char **)to = arena_cstr(&f->arena, str_from("a text of the host" + (v & 15)));
+        *(char **)to = arena_cstr(&f->arena, str_from(&"a text of the host"[v & 15]));
     else if (d->type == PROTOBUF_C_TYPE_BYTES) {
         ProtobufCBinaryData b = {v % 200, arena_zero(&f->arena, 200)};
         *(ProtobufCBinaryData *)to = b;
