@@ -50,5 +50,10 @@ int segment_hash(struct segment_hasher *h, const void *p, size_t n, uint8_t ret[
 
 // segment_next() without unpacking: everything is proven but that the body can be read.
 int segment_next_proven(struct segment_reader *r, struct segment_info *ret_info, struct error *e);
+// The same with `skip` of segment_next(), and with the batch as it lies in the file: sizeof(struct segment_header) +
+// ret_info->compressed bytes, which live until the next call.
+int segment_next_raw(struct segment_reader *r,
+                     bool (*skip)(void *context, const struct segment_info *info), void *context,
+                     struct segment_info *ret_info, const void **ret_raw, struct error *e);
 // After damage: goes on at the next batch that is whole, wherever it begins. False when there is none.
 bool segment_resync(struct segment_reader *r);

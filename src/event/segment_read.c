@@ -270,6 +270,16 @@ int segment_next_proven(struct segment_reader *r, struct segment_info *ret_info,
     return read_one(r, NULL, NULL, ret_info, NULL, e);
 }
 
+int segment_next_raw(struct segment_reader *r,
+                     bool (*skip)(void *context, const struct segment_info *info), void *context,
+                     struct segment_info *ret_info, const void **ret_raw, struct error *e)
+{
+    int found = read_one(r, skip, context, ret_info, NULL, e);
+    if (found > 0)
+        *ret_raw = r->whole.p;
+    return found;
+}
+
 // ---- after damage
 
 // Is a whole batch at `offset`? Counts a try when only its header is.

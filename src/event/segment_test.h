@@ -106,8 +106,8 @@ static uint64_t write_file(uint64_t number, uint64_t first, unsigned n, uint8_t 
 }
 
 // Reads to the end; every batch must be one that was written, in order. Returns how many; *ret_end is the last answer.
-static unsigned read_all(int fd, uint64_t first, int *ret_end, uint64_t *ret_offset,
-                         struct error *e)
+__attribute__((unused)) static unsigned read_all(int fd, uint64_t first, int *ret_end,
+                                                 uint64_t *ret_offset, struct error *e)
 {
     struct segment_reader *r;
     struct segment_info info;
