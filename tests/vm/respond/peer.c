@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two ends of the responses' tests: serves echoes, tries a connection, holds one and says how it fares, sends a raw or a
-// nameless datagram, and stands for a web server that starts a program.
+// nameless datagram, answers and asks for names, and stands for a web server that starts a program.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -122,6 +122,55 @@ static int raw(const char *ip)
     return r <= 0;
 }
 
+// A name server that answers every question with one IPv4 address.
+static int names(const char *ip, const char *answer)
+{
+    unsigned char packet[512], record[16] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4};
+    struct sockaddr_storage a, from;
+    socklen_t n;
+    int fd = socket(at(ip, "53", &a, &n), SOCK_DGRAM, 0);
+    inet_pton(AF_INET, answer, record + 12);
+    if (bind(fd, (struct sockaddr *)&a, n) < 0)
+        return 1;
+    for (;;) {
+        socklen_t size = sizeof from;
+        ssize_t got =
+            recvfrom(fd, packet, sizeof packet - sizeof record, 0, (struct sockaddr *)&from, &size);
+        if (got < 12)
+            continue;
+        packet[2] |= 0x80; // an answer, with one record
+        packet[7] = 1;
+        memcpy(packet + got, record, sizeof record);
+        sendto(fd, packet, (size_t)got + sizeof record, 0, (struct sockaddr *)&from, size);
+    }
+}
+
+static int ask(const char *ip, const char *name)
+{
+    unsigned char packet[512] = {0x12, 0x34, 1, 0, 0, 1};
+    struct sockaddr_storage a;
+    struct timeval limit = {.tv_sec = 3};
+    socklen_t n;
+    size_t used = 12;
+    for (const char *label = name; *label;) {
+        size_t length = strcspn(label, ".");
+        if (!length || length > 63 || used + length > 300)
+            return 2;
+        packet[used++] = (unsigned char)length;
+        memcpy(packet + used, label, length);
+        used += length;
+        label += length + (label[length] == '.');
+    }
+    memcpy(packet + used, "\0\0\1\0\1", 5);
+    int fd = socket(at(ip, "53", &a, &n), SOCK_DGRAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (connect(fd, (struct sockaddr *)&a, n) < 0 || send(fd, packet, used + 5, 0) < 0)
+        return 1;
+    ssize_t got = recv(fd, packet, sizeof packet, 0);
+    puts(got > 16 ? inet_ntoa(*(struct in_addr *)(packet + got - 4)) : "no answer");
+    return got <= 16;
+}
+
 // The first process of a lineage: holds a connection, and tries again and again to start a program.
 static int lineage(char **argv)
 {
@@ -168,6 +217,10 @@ int main(int argc, char **argv)
         return lineage(argv + 2);
     if (argc == 4 && !strcmp(argv[1], "datagram"))
         return datagram(argv[2], argv[3]);
+    if (argc == 4 && !strcmp(argv[1], "names"))
+        return names(argv[2], argv[3]);
+    if (argc == 4 && !strcmp(argv[1], "ask"))
+        return ask(argv[2], argv[3]);
     if (argc == 3 && !strcmp(argv[1], "raw"))
         return raw(argv[2]);
     if (argc > 2 && !strcmp(argv[1], "start"))
