@@ -8,7 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -81,14 +81,15 @@ static int same_file(int fd, const struct facts_program *program)
 static int hash_fd(int fd, uint8_t ret[FACTS_SHA256])
 {
     static unsigned char room[READ_BYTES]; // one thread
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    ssize_t n = 0;
-    bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-    while (good && (n = read(fd, room, sizeof room)) > 0)
-        good = EVP_DigestUpdate(context, room, (size_t)n) == 1;
-    good = good && n == 0 && EVP_DigestFinal_ex(context, ret, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    return good ? 0 : -EIO;
+    struct sha256_ctx hash;
+    ssize_t n;
+    sha256_init(&hash);
+    while ((n = read(fd, room, sizeof room)) > 0)
+        sha256_update(&hash, (size_t)n, room);
+    if (n < 0)
+        return -EIO;
+    sha256_digest(&hash, FACTS_SHA256, ret);
+    return 0;
 }
 
 static int hash_program(struct facts *facts, const struct facts_program *program,

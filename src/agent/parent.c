@@ -3,6 +3,7 @@
 #include "agent/mode.h"
 #include "agent/role_table.h"
 #include "base/cleanup.h"
+#include "os/notify.h"
 #include "os/process.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <systemd/sd-daemon.h>
 
 #define SECOND_NS 1000000000ull
 #define SEGMENT_BYTES (16u << 20)
@@ -192,9 +192,10 @@ static void report(struct parent *p)
         p->children[ROLE_ENGINE].state == CHILD_RUNNING && (a->armed || !a->wanted || a->refused);
     if (!p->reported && done && !p->stopping) {
         p->reported = true;
-        sd_notifyf(0, "READY=1\nSTATUS=%s", a->armed ? "prevent: the gate is armed" : "detect");
+        (void)os_notify(a->armed ? "READY=1\nSTATUS=prevent: the gate is armed"
+                                 : "READY=1\nSTATUS=detect");
     }
-    sd_notify(0, "WATCHDOG=1");
+    (void)os_notify("WATCHDOG=1");
 }
 
 // ---- the loop
@@ -205,7 +206,7 @@ void parent_stop(struct parent *p)
         return;
     p->stopping = 1;
     p->stopping_ns = os_monotonic_ns();
-    sd_notify(0, "STOPPING=1");
+    (void)os_notify("STOPPING=1");
     parent_state(p, "stopping", "asked to stop");
     if (child_begun(&p->children[ROLE_ENGINE]))
         child_send(p, ROLE_ENGINE, ORDER_STOP, NULL,

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -109,22 +109,20 @@ int response_parse_address(const char *text, struct response_address *ret, struc
 static int hash_file(const char *path, uint8_t ret[32], struct error *e)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    char part[65536];
+    struct sha256_ctx hash;
+    uint8_t part[65536];
     ssize_t n = 0;
     int r = 0;
     if (fd < 0)
         r = error_set(e, -errno, "'%s' is neither 64 hexadecimal digits nor a file: %s", path,
                       strerror(errno));
-    else if (!hash || !EVP_DigestInit_ex(hash, EVP_sha256(), NULL))
-        r = error_set(e, -ENOMEM, "out of memory");
+    sha256_init(&hash);
     while (r == 0 && (n = read(fd, part, sizeof part)) > 0)
-        EVP_DigestUpdate(hash, part, (size_t)n);
+        sha256_update(&hash, (size_t)n, part);
     if (r == 0 && n < 0)
         r = error_set(e, -errno, "cannot read %s: %s", path, strerror(errno));
     if (r == 0)
-        EVP_DigestFinal_ex(hash, ret, NULL);
-    EVP_MD_CTX_free(hash);
+        sha256_digest(&hash, 32, ret);
     return r;
 }
 

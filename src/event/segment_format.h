@@ -6,7 +6,7 @@
 #include "event/segment.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <stddef.h>
 
 #define SEGMENT_MAGIC "TIERCEL\n"
@@ -39,14 +39,7 @@ void segment_seal(struct segment_header *h, const void *body);
 bool segment_header_good(const struct segment_header *h); // magic and check
 bool segment_body_good(const struct segment_header *h, const void *body);
 
-// SHA-256 with everything that OpenSSL looks up or reads from disk done beforehand: a sandbox may come later.
-struct segment_hasher {
-    EVP_MD *md;
-    EVP_MD_CTX *context;
-};
-int segment_hasher_init(struct segment_hasher *h); // 0 or -ENOMEM
-void segment_hasher_done(struct segment_hasher *h);
-int segment_hash(struct segment_hasher *h, const void *p, size_t n, uint8_t ret[32]); // 0 or -EIO
+void segment_hash(const void *p, size_t n, uint8_t ret[32]); // SHA-256
 
 // segment_next() without unpacking: everything is proven but that the body can be read.
 int segment_next_proven(struct segment_reader *r, struct segment_info *ret_info, struct error *e);

@@ -28,7 +28,6 @@ struct segment_reader {
     struct arena arena;
     ProtobufCAllocator allocator;
     ZSTD_DCtx *zstd;
-    struct segment_hasher hasher;
     struct buf whole, packed;
 };
 
@@ -41,7 +40,7 @@ int segment_reader_new(int fd, struct segment_reader **ret)
     r->arena.limit = UNPACKED_LIMIT;
     r->allocator = event_allocator(&r->arena);
     r->zstd = ZSTD_createDCtx();
-    if (!r->zstd || segment_hasher_init(&r->hasher) < 0) {
+    if (!r->zstd) {
         segment_reader_free(r);
         return -ENOMEM;
     }
@@ -53,7 +52,6 @@ struct segment_reader *segment_reader_free(struct segment_reader *r)
 {
     if (r) {
         ZSTD_freeDCtx(r->zstd);
-        segment_hasher_done(&r->hasher);
         arena_done(&r->arena);
         buf_done(&r->whole);
         buf_done(&r->packed);
@@ -173,8 +171,7 @@ static int load_body(struct segment_reader *r, const struct segment_header *h,
         return 0;
     if (!segment_body_good(h, whole + sizeof *h))
         return damage(r, "the body's check differs", e);
-    if (segment_hash(&r->hasher, whole, n, info->hash) < 0)
-        return error_set(e, -ENOMEM, "no memory for a hash");
+    segment_hash(whole, n, info->hash);
     if (r->last_known && memcmp(r->last, h->previous, sizeof r->last) != 0)
         return damage(
             r, "it does not follow the one before: some were changed, put in or taken out", e);

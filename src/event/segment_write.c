@@ -15,7 +15,6 @@
 
 struct segment_work {
     ZSTD_CCtx *zstd;
-    struct segment_hasher hasher;
     struct buf packed, whole; // of one batch; `whole` is header and body
     size_t room;              // that batches needed so far
 };
@@ -24,7 +23,6 @@ static struct segment_work *work_free(struct segment_work *work)
 {
     if (work) {
         ZSTD_freeCCtx(work->zstd);
-        segment_hasher_done(&work->hasher);
         buf_done(&work->packed);
         buf_done(&work->whole);
         free(work);
@@ -41,8 +39,7 @@ int segment_writer_init(struct segment_writer *w, int fd, const uint8_t last[32]
     if (!work)
         return -ENOMEM;
     work->zstd = ZSTD_createCCtx();
-    int r = segment_hasher_init(&work->hasher);
-    if (!work->zstd || r < 0 ||
+    if (!work->zstd ||
         ZSTD_isError(ZSTD_CCtx_setParameter(work->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL))) {
         work_free(work);
         return -ENOMEM;
@@ -193,11 +190,10 @@ int segment_append(struct segment_writer *w, Tiercel__Batch *batch)
     batch->to = range.to;
     int r = encode(w, batch);
     if (r == 0)
-        r = segment_hash(&w->work->hasher, w->work->whole.p, w->work->whole.n, hash);
-    if (r == 0)
         r = write_whole(w);
     if (r < 0)
         return r;
+    segment_hash(w->work->whole.p, w->work->whole.n, hash);
     memcpy(w->last, hash, sizeof hash);
     w->size += w->work->whole.n;
     w->sequence++;

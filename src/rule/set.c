@@ -6,7 +6,7 @@
 #include "rule/matcher.h"
 
 #include <errno.h>
-#include <openssl/sha.h>
+#include <nettle/sha2.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -254,6 +254,14 @@ static int entry_add(struct rule_parse *p, const struct rule_entry *entry)
     return r < 0 ? r : claim(p, &set->by_name, "name", entry->rule.name, i);
 }
 
+static void digest(const void *p, size_t n, uint8_t ret[32])
+{
+    struct sha256_ctx hash;
+    sha256_init(&hash);
+    sha256_update(&hash, n, p);
+    sha256_digest(&hash, 32, ret);
+}
+
 static int digest_add(struct rule_parse *p, struct str text)
 {
     struct rule_set *set = p->set;
@@ -265,7 +273,7 @@ static int digest_add(struct rule_parse *p, struct str text)
         set->digests = digests;
         set->cap_digests = cap;
     }
-    SHA256((const unsigned char *)(text.p ? text.p : ""), text.n, set->digests[set->n_digests++]);
+    digest(text.p, text.n, set->digests[set->n_digests++]);
     return 0;
 }
 
@@ -352,5 +360,5 @@ void rule_set_hash(const struct rule_set *set, uint8_t ret[32])
     if (set->n_digests)
         memcpy(sorted, set->digests, set->n_digests * sizeof *sorted);
     qsort(sorted, set->n_digests, sizeof *sorted, digest_order);
-    SHA256(sorted[0], set->n_digests * sizeof *sorted, ret);
+    digest(sorted, set->n_digests * sizeof *sorted, ret);
 }
