@@ -30,11 +30,16 @@ static struct need need_of(const struct rule_set *set, const struct rule_expr *e
     struct need none = {0};
     if (e->op == RULE_OP_LEAF) {
         const struct rule_leaf *leaf = e->leaf;
-        bool reported = leaf->kind == RULE_LEAF_TEXT && !negated &&
-                        set->matchers[leaf->field]->how[leaf->slot] != RULE_BY_REGEX;
+        const struct rule_matcher *m = set->matchers[leaf->field];
+        bool reported =
+            leaf->kind == RULE_LEAF_TEXT && !negated && m->how[leaf->slot] != RULE_BY_REGEX;
         bool late = set->options.field_late &&
                     set->options.field_late(set->options.context, set->fields[leaf->field]);
-        return reported ? (struct need){true, 1, late ? 0 : leaf->weight} : none;
+        if (!reported)
+            return none;
+        uint32_t weight =
+            m->how[leaf->slot] == RULE_BY_LITERAL ? m->weight[leaf->slot] : leaf->weight;
+        return (struct need){true, 1, late ? 0 : weight};
     }
     if (e->op == RULE_OP_NOT)
         return need_of(set, e->child[0], !negated);

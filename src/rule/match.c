@@ -15,9 +15,12 @@ struct seen {
     bool fetched, scanned;
     struct rule_value value;
     char digits[24];
-    uint64_t *bits;  // slots reported
+    uint64_t *bits;  // slots that may be true, and behind them
+    uint64_t *sure;  // those of them that are
+    uint64_t *ready; // slots whose own database the scratch has room for
     uint32_t *where; // of each slot reported: which text of the field
     size_t words;
+    uint64_t *kept;         // the memo's bits and sure ones of this text, or NULL
     struct rule_memo *memo; // of a field with a database
 };
 
@@ -44,6 +47,11 @@ struct match {
     uint32_t text;
 };
 
+static bool room_for(struct rule_scratch *s, const hs_database_t *db)
+{
+    return !db || hs_alloc_scratch(db, &s->hs) == HS_SUCCESS;
+}
+
 int rule_scratch_new(const struct rule_set *set, struct rule_scratch **ret)
 {
     struct rule_scratch *s = calloc(1, sizeof *s);
@@ -52,7 +60,7 @@ int rule_scratch_new(const struct rule_set *set, struct rule_scratch **ret)
     size_t bytes = 0;
     for (size_t f = 0; f < set->n_fields; f++)
         if (set->matchers[f])
-            bytes += (set->matchers[f]->n / 64 + 1) * 8 + (set->matchers[f]->n + 2) / 2 * 8;
+            bytes += 3 * (set->matchers[f]->n / 64 + 1) * 8 + (set->matchers[f]->n + 2) / 2 * 8;
     s->n_fields = set->n_fields;
     s->seen = calloc(set->n_fields, sizeof *s->seen);
     s->candidates = calloc(set->index->words, sizeof *s->candidates);
@@ -65,13 +73,16 @@ int rule_scratch_new(const struct rule_set *set, struct rule_scratch **ret)
             continue;
         s->seen[f].words = m->n / 64 + 1;
         s->seen[f].bits = (uint64_t *)(void *)memory;
-        memory += s->seen[f].words * 8;
+        s->seen[f].sure = s->seen[f].bits + s->seen[f].words;
+        s->seen[f].ready = s->seen[f].sure + s->seen[f].words;
+        memory += 3 * s->seen[f].words * 8;
         s->seen[f].where = (uint32_t *)(void *)memory;
         memory += (m->n + 2) / 2 * 8;
-        if (m->db && hs_alloc_scratch(m->db, &s->hs) != HS_SUCCESS)
+        if (!room_for(s, m->db) ||
+            (m->literals && !room_for(s, rule_literals_database(m->literals))))
             r = -ENOMEM;
-        if (m->db && r == 0)
-            r = rule_memo_new(s->seen[f].words, &s->seen[f].memo);
+        if (r == 0)
+            r = rule_memo_new(2 * s->seen[f].words, &s->seen[f].memo);
     }
     if (r < 0) {
         rule_scratch_free(s);
@@ -129,42 +140,68 @@ static bool next_text(struct match *m, unsigned field, const struct seen *seen, 
     return true;
 }
 
+static void report_slot(void *context, uint32_t slot, bool sure)
+{
+    struct match *m = context;
+    uint64_t bit = (uint64_t)1 << slot % 64;
+    struct seen *at = m->at;
+    if (at->sure[slot / 64] & bit || (!sure && at->bits[slot / 64] & bit))
+        return;
+    at->where[slot] = m->text;
+    at->sure[slot / 64] |= sure ? bit : 0;
+    if (at->bits[slot / 64] & bit)
+        return;
+    at->bits[slot / 64] |= bit;
+    for (uint32_t i = m->matcher->watch_from[slot]; i < m->matcher->watch_from[slot + 1]; i++)
+        m->scratch->candidates[m->matcher->watch[i] / 64] |= (uint64_t)1
+                                                             << m->matcher->watch[i] % 64;
+}
+
 static int on_report(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                      void *context)
 {
     (void)from, (void)to, (void)flags;
-    struct match *m = context;
-    uint64_t bit = (uint64_t)1 << id % 64;
-    if (m->at->bits[id / 64] & bit)
-        return 0;
-    m->at->bits[id / 64] |= bit;
-    m->at->where[id] = m->text;
-    for (uint32_t i = m->matcher->watch_from[id]; i < m->matcher->watch_from[id + 1]; i++)
-        m->scratch->candidates[m->matcher->watch[i] / 64] |= (uint64_t)1
-                                                             << m->matcher->watch[i] % 64;
+    const struct match *m = context;
+    report_slot(context, id, m->matcher->how[id] == RULE_BY_DATABASE);
     return 0;
+}
+
+static bool scan_database(struct match *m, const hs_database_t *db, struct str text,
+                          match_event_handler handler, void *context)
+{
+    if (text.n <= UINT32_MAX && hs_scan(db, text.p ? text.p : "", (unsigned)text.n, 0,
+                                        m->scratch->hs, handler, context) == HS_SUCCESS)
+        return true;
+    m->failed = true;
+    return false;
 }
 
 static void scan_text(struct match *m, struct str text)
 {
-    if (text.n > UINT32_MAX || hs_scan(m->matcher->db, text.p ? text.p : "", (unsigned)text.n, 0,
-                                       m->scratch->hs, on_report, m) != HS_SUCCESS)
+    if (m->matcher->literals &&
+        rule_literals_scan(m->matcher->literals, m->scratch->hs, text, report_slot, m) < 0)
         m->failed = true;
+    if (m->matcher->db)
+        scan_database(m, m->matcher->db, text, on_report, m);
 }
 
 // A field with one text: what was reported for the same text before is reported again.
 static void scan_single(struct match *m, struct seen *seen)
 {
-    const uint64_t *bits = rule_memo_find(seen->memo, seen->value.text);
-    if (!bits) {
+    seen->kept = rule_memo_find(seen->memo, seen->value.text);
+    if (!seen->kept) {
         scan_text(m, seen->value.text);
         if (!m->failed)
-            rule_memo_keep(seen->memo, seen->value.text, seen->bits);
+            seen->kept = rule_memo_keep(seen->memo, seen->value.text, seen->bits);
         return;
     }
-    for (size_t w = 0; w < seen->words; w++)
-        for (uint64_t open = bits[w]; open; open &= open - 1)
-            on_report((unsigned)(w * 64) + (unsigned)__builtin_ctzll(open), 0, 0, 0, m);
+    for (size_t w = 0; w < seen->words; w++) {
+        uint64_t sure = seen->kept[seen->words + w];
+        for (uint64_t open = seen->kept[w]; open; open &= open - 1) {
+            unsigned bit = (unsigned)__builtin_ctzll(open);
+            report_slot(m, (uint32_t)(w * 64) + bit, sure >> bit & 1);
+        }
+    }
 }
 
 static struct seen *scan(struct match *m, unsigned field)
@@ -173,11 +210,12 @@ static struct seen *scan(struct match *m, unsigned field)
     if (seen->scanned)
         return seen;
     seen->scanned = true;
+    seen->kept = NULL;
     m->matcher = m->set->matchers[field];
     if (!m->matcher)
         return seen;
-    memset(seen->bits, 0, seen->words * sizeof *seen->bits);
-    if (!m->matcher->db)
+    memset(seen->bits, 0, 2 * seen->words * sizeof *seen->bits);
+    if (!m->matcher->db && !m->matcher->literals)
         return seen;
     m->at = seen;
     m->text = 0;
@@ -191,31 +229,78 @@ static struct seen *scan(struct match *m, unsigned field)
     return seen;
 }
 
-static bool by_regex(struct match *m, unsigned field, struct seen *seen, const pcre2_code *code,
-                     uint32_t *ret_where)
+static int on_found(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                    void *context)
+{
+    (void)id, (void)from, (void)to, (void)flags;
+    *(bool *)context = true;
+    return 0;
+}
+
+// Asks the expression itself. 1 found, 0 not, negative: no answer.
+static int ask(struct match *m, struct seen *seen, uint32_t slot, const struct rule_exact *exact,
+               struct str text)
+{
+    bool found = false;
+    if (!exact->db)
+        return rule_regex_match(exact->code, m->scratch->regex, text);
+    uint64_t bit = (uint64_t)1 << slot % 64;
+    if (!(seen->ready[slot / 64] & bit) && !room_for(m->scratch, exact->db)) {
+        m->failed = true;
+        return -ENOMEM;
+    }
+    seen->ready[slot / 64] |= bit;
+    return scan_database(m, exact->db, text, on_found, &found) ? found : -EIO;
+}
+
+// The answer holds for the rest of this record, and for this text while the memo has it.
+static void remember(struct seen *seen, uint32_t slot, bool found)
+{
+    uint64_t bit = (uint64_t)1 << slot % 64;
+    uint64_t *both[] = {seen->bits, seen->kept};
+    for (size_t i = 0; i < 2 && both[i]; i++) {
+        if (found)
+            both[i][seen->words + slot / 64] |= bit;
+        else
+            both[i][slot / 64] &= ~bit;
+    }
+}
+
+static bool by_expression(struct match *m, const struct rule_leaf *leaf, struct seen *seen)
 {
     struct str text;
     uint32_t i = 0;
-    for (size_t position = 0; next_text(m, field, seen, &position, &text); i++) {
-        int r = rule_regex_match(code, m->scratch->regex, text);
-        m->limits += r < 0;
+    bool answered = true;
+    const struct rule_exact *exact = rule_matcher_exact(m->set->matchers[leaf->field], leaf->slot);
+    if (!exact) {
+        m->failed = true;
+        return false;
+    }
+    for (size_t position = 0; next_text(m, leaf->field, seen, &position, &text); i++) {
+        int r = ask(m, seen, leaf->slot, exact, text);
+        m->limits += r == -ELOOP;
+        answered = answered && r >= 0;
         if (r > 0) {
-            *ret_where = i;
+            seen->where[leaf->slot] = i;
+            remember(seen, leaf->slot, true);
             return true;
         }
     }
+    if (answered)
+        remember(seen, leaf->slot, false);
     return false;
 }
 
 static bool text_is_true(struct match *m, const struct rule_leaf *leaf)
 {
     struct seen *seen = scan(m, leaf->field);
-    const struct rule_matcher *matcher = m->set->matchers[leaf->field];
-    bool reported = seen->bits[leaf->slot / 64] >> leaf->slot % 64 & 1;
-    enum rule_how how = matcher->how[leaf->slot];
-    if (how == RULE_BY_DATABASE || (how == RULE_CONFIRMED && !reported))
-        return reported;
-    return by_regex(m, leaf->field, seen, matcher->code[leaf->slot], &seen->where[leaf->slot]);
+    uint64_t bit = (uint64_t)1 << leaf->slot % 64;
+    if (seen->sure[leaf->slot / 64] & bit)
+        return true;
+    bool reported = seen->bits[leaf->slot / 64] & bit;
+    if (!reported && m->set->matchers[leaf->field]->how[leaf->slot] != RULE_BY_REGEX)
+        return false;
+    return by_expression(m, leaf, seen);
 }
 
 static bool one_is_true(const struct rule_leaf *leaf, const struct rule_value *value,

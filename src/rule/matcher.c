@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 int rule_strings_add(struct rule_strings *s, struct rule_leaf *leaf)
 {
@@ -61,7 +62,7 @@ static void fill(const struct rule_strings *s, const struct rule_matcher *m, str
 {
     b->n = 0;
     for (size_t i = 0; i < s->n; i++) {
-        if (m->how[i] == RULE_BY_REGEX)
+        if (m->how[i] == RULE_BY_REGEX || m->how[i] == RULE_BY_LITERAL)
             continue;
         b->expressions[b->n] = s->leaves[i]->expression.p;
         b->flags[b->n] = flags_of(s->leaves[i], m->how[i]);
@@ -88,7 +89,7 @@ static void ask_each(const struct rule_strings *s, struct rule_matcher *m)
 {
     for (size_t i = 0; i < s->n; i++) {
         const char *expression = s->leaves[i]->expression.p;
-        while (m->how[i] != RULE_BY_REGEX && may_be_refused(expression)) {
+        while (m->how[i] < RULE_BY_REGEX && may_be_refused(expression)) {
             hs_compile_error_t *error = NULL;
             hs_expr_info_t *info = NULL;
             hs_error_t r =
@@ -133,16 +134,92 @@ static int build_database(const struct rule_strings *s, struct rule_matcher *m, 
     }
 }
 
-static int build_regexes(const struct rule_strings *s, struct rule_matcher *m, struct error *e)
+static hs_database_t *compile_one(const struct rule_leaf *leaf)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        if (m->how[i] == RULE_BY_DATABASE)
-            continue;
-        const struct rule_leaf *leaf = s->leaves[i];
-        int r = rule_regex_compile(leaf->expression, leaf->flags, &m->code[i]);
-        if (r < 0)
-            return error_set(e, r, "'" STR_FMT "' cannot be compiled", STR_ARG(leaf->source));
+    hs_compile_error_t *error = NULL;
+    hs_database_t *db = NULL;
+    if (hs_compile(leaf->expression.p, flags_of(leaf, RULE_BY_DATABASE), HS_MODE_BLOCK, NULL, &db,
+                   &error) != HS_SUCCESS)
+        hs_free_compile_error(error);
+    return db;
+}
+
+static struct rule_exact *exact_new(const struct rule_leaf *leaf, bool by_database)
+{
+    struct rule_exact *exact = calloc(1, sizeof *exact);
+    if (!exact)
+        return NULL;
+    exact->db = by_database ? compile_one(leaf) : NULL;
+    if (exact->db || rule_regex_compile(leaf->expression, leaf->flags, &exact->code) == 0)
+        return exact;
+    free(exact);
+    return NULL;
+}
+
+const struct rule_exact *rule_matcher_exact(struct rule_matcher *m, uint32_t slot)
+{
+    struct rule_exact *exact = atomic_load_explicit(&m->exact[slot], memory_order_acquire);
+    if (exact)
+        return exact;
+    pthread_mutex_lock(&m->lock);
+    exact = atomic_load_explicit(&m->exact[slot], memory_order_relaxed);
+    if (!exact) {
+        exact = exact_new(m->leaves[slot], m->how[slot] == RULE_BY_LITERAL);
+        atomic_store_explicit(&m->exact[slot], exact, memory_order_release);
     }
+    pthread_mutex_unlock(&m->lock);
+    return exact;
+}
+
+static int collect_factors(const struct rule_strings *s, struct rule_matcher *m,
+                           struct arena *arena, struct rule_literal **list, size_t *ret_n)
+{
+    size_t n = 0, cap = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct rule_leaf *leaf = s->leaves[i];
+        struct rule_factor *factors;
+        size_t k;
+        int r = rule_factors(arena, leaf->expression, leaf->flags, &factors, &k);
+        if (r == -ENOENT)
+            continue;
+        if (r == 0 && n + k > cap) {
+            cap = (n + k) * 2;
+            struct rule_literal *bigger = realloc(*list, cap * sizeof *bigger);
+            r = bigger ? 0 : -ENOMEM;
+            *list = bigger ? bigger : *list;
+        }
+        if (r < 0)
+            return r;
+        m->how[i] = RULE_BY_LITERAL;
+        m->weight[i] = UINT32_MAX;
+        for (size_t j = 0; j < k; j++) {
+            (*list)[n++] = (struct rule_literal){factors[j], (uint32_t)i};
+            if (factors[j].text.n < m->weight[i])
+                m->weight[i] = (uint32_t)factors[j].text.n;
+        }
+    }
+    *ret_n = n;
+    return 0;
+}
+
+static int build_literals(const struct rule_strings *s, struct rule_matcher *m, struct error *e)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_free_ struct rule_literal *list = NULL;
+    size_t n = 0;
+    int r = collect_factors(s, m, &arena, &list, &n);
+    if (r == 0 && n)
+        r = rule_literals_new(list, n, &m->literals);
+    return r < 0 ? error_set(e, r, "strings of one field together: %s", strerror(-r)) : 0;
+}
+
+static int build_regexes(struct rule_matcher *m, struct error *e)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if ((m->how[i] == RULE_CONFIRMED || m->how[i] == RULE_BY_REGEX) &&
+            !rule_matcher_exact(m, i))
+            return error_set(e, -ENOMEM, "'" STR_FMT "' cannot be compiled",
+                             STR_ARG(m->leaves[i]->source));
     return 0;
 }
 
@@ -151,15 +228,24 @@ int rule_matcher_new(const struct rule_strings *s, struct rule_matcher **ret, st
     struct rule_matcher *m = calloc(1, sizeof *m);
     if (!m)
         return error_set(e, -ENOMEM, "out of memory");
+    pthread_mutex_init(&m->lock, NULL);
     m->n = s->n;
     m->how = calloc(s->n + 1, sizeof *m->how);
-    m->code = calloc(s->n + 1, sizeof(pcre2_code *));
+    m->weight = calloc(s->n + 1, sizeof *m->weight);
+    m->leaves = calloc(s->n + 1, sizeof(struct rule_leaf *));
+    m->exact = calloc(s->n + 1, sizeof(struct rule_exact *));
     m->watch_from = calloc(s->n + 1, sizeof *m->watch_from);
-    int r = m->how && m->code && m->watch_from ? 0 : error_set(e, -ENOMEM, "out of memory");
+    int r = m->how && m->weight && m->leaves && m->exact && m->watch_from
+                ? 0
+                : error_set(e, -ENOMEM, "out of memory");
+    if (r == 0) {
+        memcpy(m->leaves, s->leaves, s->n * sizeof(struct rule_leaf *));
+        r = build_literals(s, m, e);
+    }
     if (r == 0)
         r = build_database(s, m, e);
     if (r == 0)
-        r = build_regexes(s, m, e);
+        r = build_regexes(m, e);
     if (r < 0) {
         rule_matcher_free(m);
         return r;
@@ -173,10 +259,20 @@ void rule_matcher_free(struct rule_matcher *m)
     if (!m)
         return;
     hs_free_database(m->db);
-    for (size_t i = 0; m->code && i < m->n; i++)
-        pcre2_code_free(m->code[i]);
+    rule_literals_free(m->literals);
+    for (size_t i = 0; m->exact && i < m->n; i++) {
+        struct rule_exact *exact = m->exact[i];
+        if (!exact)
+            continue;
+        hs_free_database(exact->db);
+        pcre2_code_free(exact->code);
+        free(exact);
+    }
+    pthread_mutex_destroy(&m->lock);
     free(m->how);
-    free(m->code);
+    free(m->weight);
+    free(m->leaves);
+    free(m->exact);
     free(m->watch_from);
     free(m->watch);
     free(m);

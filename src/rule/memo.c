@@ -37,20 +37,20 @@ struct rule_memo *rule_memo_free(struct rule_memo *memo)
     return NULL;
 }
 
-const uint64_t *rule_memo_find(const struct rule_memo *memo, struct str text)
+uint64_t *rule_memo_find(struct rule_memo *memo, struct str text)
 {
     if (text.n > TEXT_KEPT)
         return NULL;
     uint64_t hash = XXH3_64bits(text.p ? text.p : "", text.n);
-    const struct text *t = &memo->texts[hash % SLOTS];
+    struct text *t = &memo->texts[hash % SLOTS];
     bool same = t->used && t->hash == hash && str_eq((struct str){t->bytes, t->n}, text);
     return same ? memo->bits + hash % SLOTS * memo->words : NULL;
 }
 
-void rule_memo_keep(struct rule_memo *memo, struct str text, const uint64_t *bits)
+uint64_t *rule_memo_keep(struct rule_memo *memo, struct str text, const uint64_t *bits)
 {
     if (text.n > TEXT_KEPT)
-        return;
+        return NULL;
     uint64_t hash = XXH3_64bits(text.p ? text.p : "", text.n);
     struct text *t = &memo->texts[hash % SLOTS];
     t->used = true;
@@ -58,5 +58,7 @@ void rule_memo_keep(struct rule_memo *memo, struct str text, const uint64_t *bit
     t->n = (uint32_t)text.n;
     if (text.p)
         memcpy(t->bytes, text.p, text.n);
-    memcpy(memo->bits + hash % SLOTS * memo->words, bits, memo->words * sizeof *bits);
+    uint64_t *kept = memo->bits + hash % SLOTS * memo->words;
+    memcpy(kept, bits, memo->words * sizeof *bits);
+    return kept;
 }

@@ -9,6 +9,6 @@ struct rule_memo;
 
 int rule_memo_new(size_t words, struct rule_memo **ret); // words of a field's reported bits
 struct rule_memo *rule_memo_free(struct rule_memo *memo);
-// The bits reported for this text, or NULL.
-const uint64_t *rule_memo_find(const struct rule_memo *memo, struct str text);
-void rule_memo_keep(struct rule_memo *memo, struct str text, const uint64_t *bits);
+// The bits kept for this text, or NULL. They may be changed as more becomes known of the text, until the next keep.
+uint64_t *rule_memo_find(struct rule_memo *memo, struct str text);
+uint64_t *rule_memo_keep(struct rule_memo *memo, struct str text, const uint64_t *bits);

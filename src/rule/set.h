@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the parts of the rule compiler share: the set, its rules as expressions, its fields with their strings.
 // rule_set_add(): yaml.c -> document.c -> detection.c (modifier.c, value.c, encode.c) and condition.c -> expressions.
-// rule_set_compile(): matcher.c (one database per field), index.c (which rules can be true at all).
+// rule_set_compile(): matcher.c (strings of a field; factor.c, literal.c), index.c (which rules can be true at all).
 // Everything of one file lives in that file's arena, so that a refused file leaves nothing.
 #pragma once
 #include "base/map.h"
