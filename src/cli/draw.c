@@ -132,8 +132,8 @@ void process_command(const Tiercel__Process *p, struct buf *out)
         buf_add_str(out, STR(" [cut]"));
 }
 
-static void tree_line(const struct term *t, const Tiercel__Process *p, unsigned column,
-                      enum style style, struct buf *out)
+void draw_process(const struct term *t, const Tiercel__Process *p, unsigned column,
+                  enum style style, struct buf *out)
 {
     _cleanup_buf_ struct buf command = {0}, about = {0};
     process_command(p, &command);
@@ -202,7 +202,7 @@ void draw_tree(const struct term *t, Tiercel__Process *const *chain, size_t n, e
                        out);
             column += 2;
         }
-        tree_line(t, chain[i], column, last ? STYLE_BOLD : STYLE_PLAIN, out);
+        draw_process(t, chain[i], column, last ? STYLE_BOLD : STYLE_PLAIN, out);
         shown++;
     }
 }

@@ -8,6 +8,9 @@
 // last one when not STYLE_PLAIN. Lines begin with `indent` blanks and are cut to the terminal.
 void draw_tree(const struct term *t, Tiercel__Process *const *chain, size_t n, enum style mark,
                unsigned indent, struct buf *out);
+// One process to the end of its line: command line, pid, user. `column`: where it begins, for the cut.
+void draw_process(const struct term *t, const Tiercel__Process *p, unsigned column,
+                  enum style style, struct buf *out);
 // The same of a detection: what acted, or wanted to run, comes last.
 void draw_detection_tree(const struct term *t, const Tiercel__Detection *d, enum style mark,
                          unsigned indent, struct buf *out);
