@@ -9,6 +9,7 @@
 
 #define HITS_MAX 64
 #define IDENTIFIERS_MAX 64
+#define FIRST_BUDGET 100000u // about 1 ms: what vectorscan can do is left to it then
 
 // What is known of one field in the record at hand.
 struct seen {
@@ -237,20 +238,34 @@ static int on_found(unsigned id, unsigned long long from, unsigned long long to,
     return 0;
 }
 
-// Asks the expression itself. 1 found, 0 not, negative: no answer.
-static int ask(struct match *m, struct seen *seen, uint32_t slot, const struct rule_exact *exact,
-               struct str text)
+static int ask_database(struct match *m, struct seen *seen, uint32_t slot, const hs_database_t *db,
+                        struct str text)
 {
     bool found = false;
-    if (!exact->db)
-        return rule_regex_match(exact->code, m->scratch->regex, text);
     uint64_t bit = (uint64_t)1 << slot % 64;
-    if (!(seen->ready[slot / 64] & bit) && !room_for(m->scratch, exact->db)) {
+    if (!(seen->ready[slot / 64] & bit) && !room_for(m->scratch, db)) {
         m->failed = true;
         return -ENOMEM;
     }
     seen->ready[slot / 64] |= bit;
-    return scan_database(m, exact->db, text, on_found, &found) ? found : -EIO;
+    return scan_database(m, db, text, on_found, &found) ? found : -EIO;
+}
+
+// Asks the expression itself. 1 found, 0 not, -ELOOP: the budget ended first; other: no answer.
+static int ask(struct match *m, unsigned field, struct seen *seen, uint32_t slot, struct str text)
+{
+    struct rule_matcher *matcher = m->set->matchers[field];
+    const pcre2_code *code = matcher->code[slot];
+    bool literal = matcher->how[slot] == RULE_BY_LITERAL;
+    const hs_database_t *db = literal ? rule_matcher_known(matcher, slot) : NULL;
+    if (!db && literal) {
+        int r = rule_regex_match(code, m->scratch->regex, text, FIRST_BUDGET);
+        if (r != -ELOOP)
+            return r;
+        db = rule_matcher_own(matcher, slot);
+    }
+    return db ? ask_database(m, seen, slot, db, text)
+              : rule_regex_match(code, m->scratch->regex, text, RULE_REGEX_BUDGET);
 }
 
 // The answer holds for the rest of this record, and for this text while the memo has it.
@@ -271,13 +286,8 @@ static bool by_expression(struct match *m, const struct rule_leaf *leaf, struct 
     struct str text;
     uint32_t i = 0;
     bool answered = true;
-    const struct rule_exact *exact = rule_matcher_exact(m->set->matchers[leaf->field], leaf->slot);
-    if (!exact) {
-        m->failed = true;
-        return false;
-    }
     for (size_t position = 0; next_text(m, leaf->field, seen, &position, &text); i++) {
-        int r = ask(m, seen, leaf->slot, exact, text);
+        int r = ask(m, leaf->field, seen, leaf->slot, text);
         m->limits += r == -ELOOP;
         answered = answered && r >= 0;
         if (r > 0) {

@@ -134,41 +134,31 @@ static int build_database(const struct rule_strings *s, struct rule_matcher *m, 
     }
 }
 
-static hs_database_t *compile_one(const struct rule_leaf *leaf)
+const hs_database_t *rule_matcher_known(const struct rule_matcher *m, uint32_t slot)
 {
-    hs_compile_error_t *error = NULL;
-    hs_database_t *db = NULL;
-    if (hs_compile(leaf->expression.p, flags_of(leaf, RULE_BY_DATABASE), HS_MODE_BLOCK, NULL, &db,
-                   &error) != HS_SUCCESS)
+    return atomic_load_explicit(&m->own[slot], memory_order_acquire);
+}
+
+const hs_database_t *rule_matcher_own(struct rule_matcher *m, uint32_t slot)
+{
+    const struct rule_leaf *leaf = m->leaves[slot];
+    pthread_mutex_lock(&m->lock);
+    hs_database_t *db = atomic_load_explicit(&m->own[slot], memory_order_relaxed);
+    if (!db) {
+        hs_compile_error_t *error = NULL;
+        hs_compile(leaf->expression.p, flags_of(leaf, RULE_BY_DATABASE), HS_MODE_BLOCK, NULL, &db,
+                   &error);
         hs_free_compile_error(error);
+        atomic_store_explicit(&m->own[slot], db, memory_order_release);
+    }
+    pthread_mutex_unlock(&m->lock);
     return db;
 }
 
-static struct rule_exact *exact_new(const struct rule_leaf *leaf, bool by_database)
+static int add_code(struct rule_matcher *m, uint32_t slot)
 {
-    struct rule_exact *exact = calloc(1, sizeof *exact);
-    if (!exact)
-        return NULL;
-    exact->db = by_database ? compile_one(leaf) : NULL;
-    if (exact->db || rule_regex_compile(leaf->expression, leaf->flags, &exact->code) == 0)
-        return exact;
-    free(exact);
-    return NULL;
-}
-
-const struct rule_exact *rule_matcher_exact(struct rule_matcher *m, uint32_t slot)
-{
-    struct rule_exact *exact = atomic_load_explicit(&m->exact[slot], memory_order_acquire);
-    if (exact)
-        return exact;
-    pthread_mutex_lock(&m->lock);
-    exact = atomic_load_explicit(&m->exact[slot], memory_order_relaxed);
-    if (!exact) {
-        exact = exact_new(m->leaves[slot], m->how[slot] == RULE_BY_LITERAL);
-        atomic_store_explicit(&m->exact[slot], exact, memory_order_release);
-    }
-    pthread_mutex_unlock(&m->lock);
-    return exact;
+    const struct rule_leaf *leaf = m->leaves[slot];
+    return rule_regex_compile(leaf->expression, leaf->flags, &m->code[slot]);
 }
 
 static int collect_factors(const struct rule_strings *s, struct rule_matcher *m,
@@ -190,13 +180,17 @@ static int collect_factors(const struct rule_strings *s, struct rule_matcher *m,
         }
         if (r < 0)
             return r;
+        bool sure = true;
         m->how[i] = RULE_BY_LITERAL;
         m->weight[i] = UINT32_MAX;
         for (size_t j = 0; j < k; j++) {
             (*list)[n++] = (struct rule_literal){factors[j], (uint32_t)i};
             if (factors[j].text.n < m->weight[i])
                 m->weight[i] = (uint32_t)factors[j].text.n;
+            sure = sure && factors[j].flags & RULE_FACTOR_SURE;
         }
+        if (!sure && (r = add_code(m, (uint32_t)i)) < 0)
+            return r;
     }
     *ret_n = n;
     return 0;
@@ -215,11 +209,13 @@ static int build_literals(const struct rule_strings *s, struct rule_matcher *m, 
 
 static int build_regexes(struct rule_matcher *m, struct error *e)
 {
-    for (uint32_t i = 0; i < m->n; i++)
-        if ((m->how[i] == RULE_CONFIRMED || m->how[i] == RULE_BY_REGEX) &&
-            !rule_matcher_exact(m, i))
-            return error_set(e, -ENOMEM, "'" STR_FMT "' cannot be compiled",
+    for (uint32_t i = 0; i < m->n; i++) {
+        bool needed = m->how[i] == RULE_CONFIRMED || m->how[i] == RULE_BY_REGEX;
+        int r = needed ? add_code(m, i) : 0;
+        if (r < 0)
+            return error_set(e, r, "'" STR_FMT "' cannot be compiled",
                              STR_ARG(m->leaves[i]->source));
+    }
     return 0;
 }
 
@@ -233,9 +229,10 @@ int rule_matcher_new(const struct rule_strings *s, struct rule_matcher **ret, st
     m->how = calloc(s->n + 1, sizeof *m->how);
     m->weight = calloc(s->n + 1, sizeof *m->weight);
     m->leaves = calloc(s->n + 1, sizeof(struct rule_leaf *));
-    m->exact = calloc(s->n + 1, sizeof(struct rule_exact *));
+    m->code = calloc(s->n + 1, sizeof(pcre2_code *));
+    m->own = calloc(s->n + 1, sizeof(hs_database_t *));
     m->watch_from = calloc(s->n + 1, sizeof *m->watch_from);
-    int r = m->how && m->weight && m->leaves && m->exact && m->watch_from
+    int r = m->how && m->weight && m->leaves && m->code && m->own && m->watch_from
                 ? 0
                 : error_set(e, -ENOMEM, "out of memory");
     if (r == 0) {
@@ -260,19 +257,16 @@ void rule_matcher_free(struct rule_matcher *m)
         return;
     hs_free_database(m->db);
     rule_literals_free(m->literals);
-    for (size_t i = 0; m->exact && i < m->n; i++) {
-        struct rule_exact *exact = m->exact[i];
-        if (!exact)
-            continue;
-        hs_free_database(exact->db);
-        pcre2_code_free(exact->code);
-        free(exact);
+    for (size_t i = 0; m->code && m->own && i < m->n; i++) {
+        hs_free_database(m->own[i]);
+        pcre2_code_free(m->code[i]);
     }
     pthread_mutex_destroy(&m->lock);
     free(m->how);
     free(m->weight);
     free(m->leaves);
-    free(m->exact);
+    free(m->code);
+    free(m->own);
     free(m->watch_from);
     free(m->watch);
     free(m);

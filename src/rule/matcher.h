@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// All strings of one field over all rules, each once (a slot). Most are found by their factors (literal.h) and, where a
-// factor does not say all, asked themselves: by a vectorscan database of that expression alone, which is compiled when
-// it is first asked for, or by PCRE2 where vectorscan refuses it. What has no factors is in one database of the field.
-// Immutable after compile but for those databases, which any thread may be the first to ask for.
+// All strings of one field over all rules, each once (a slot). Most are found by their factors (literal.h); where a
+// factor does not say all, PCRE2 is asked, and if that takes long a vectorscan database of that expression alone, whose
+// time does not depend on what the text was made for. Such a database takes 1 to 40 ms to compile and is compiled when
+// it is first needed. What has no factors is in one database of the field.
+// Immutable after compile but for those databases, which any thread may be the first to need.
 #pragma once
 #include "rule/literal.h"
 #include "rule/regex.h"
@@ -18,23 +19,18 @@ enum rule_how {
     RULE_BY_LITERAL,  // a factor is the answer, or a reason to ask the expression
 };
 
-// An expression that is asked after a factor was found.
-struct rule_exact {
-    hs_database_t *db; // or NULL: code
-    pcre2_code *code;
-};
-
 struct rule_matcher {
     struct rule_literals *literals; // NULL: no slot is by literal
     hs_database_t *db;              // NULL: no slot is in it
     size_t n;                       // slots
     uint8_t *how;
-    uint32_t *weight;          // of a slot by literal: how telling its factors are
-    struct rule_leaf **leaves; // the first of each slot; belong to the rules
-    _Atomic(struct rule_exact *) *exact;
-    pthread_mutex_t lock; // one compiles
-    uint32_t *watch_from; // n + 1 offsets into watch
-    uint32_t *watch;      // rules for which a report of the slot is a reason to be evaluated
+    uint32_t *weight;              // of a slot by literal: how telling its factors are
+    struct rule_leaf **leaves;     // the first of each slot; belong to the rules
+    pcre2_code **code;             // of a slot that is not by the database or by its factors alone
+    _Atomic(hs_database_t *) *own; // of a slot by literal
+    pthread_mutex_t lock;          // one compiles
+    uint32_t *watch_from;          // n + 1 offsets into watch
+    uint32_t *watch; // rules for which a report of the slot is a reason to be evaluated
 };
 
 // Collects the strings while all rules are walked, then builds.
@@ -51,5 +47,6 @@ void rule_strings_done(struct rule_strings *s);
 int rule_matcher_new(const struct rule_strings *s, struct rule_matcher **ret, struct error *e);
 void rule_matcher_free(struct rule_matcher *m);
 
-// The expression of a slot, compiled if it is not yet. NULL: out of memory.
-const struct rule_exact *rule_matcher_exact(struct rule_matcher *m, uint32_t slot);
+// The database of a slot by literal: as far as it is there, and compiled. NULL: vectorscan refuses the expression.
+const hs_database_t *rule_matcher_known(const struct rule_matcher *m, uint32_t slot);
+const hs_database_t *rule_matcher_own(struct rule_matcher *m, uint32_t slot);

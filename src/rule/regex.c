@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// Work for one value: about 20 ms. Every step of a pattern calls back (auto callout) and costs one, and the bytes by
-// which the position moved; where there are back-references also what comparing them may cost.
-#define BUDGET 2000000u
+// Work for one value: every step of a pattern calls back (auto callout) and costs one, and the bytes by which the
+// position moved; where there are back-references also what comparing them may cost.
 #define COMPARED_BYTES 16 // per unit of work
 #define HEAP_MAX 1024     // KiB of backtracking, kept from match to match
 #define NESTING_MAX 100
@@ -72,8 +71,8 @@ int rule_regex_compile(struct str expression, unsigned flags, pcre2_code **ret)
 struct rule_regex_scratch {
     pcre2_match_data *data;
     pcre2_match_context *context;
-    size_t work, position; // of the match at hand
-    bool compares;         // the pattern has back-references
+    size_t work, budget, position; // of the match at hand
+    bool compares;                 // the pattern has back-references
 };
 
 static int on_step(pcre2_callout_block *block, void *context)
@@ -84,7 +83,7 @@ static int on_step(pcre2_callout_block *block, void *context)
     if (s->compares)
         s->work += (block->subject_length - at) / COMPARED_BYTES;
     s->position = at;
-    return s->work > BUDGET ? PCRE2_ERROR_MATCHLIMIT : 0;
+    return s->work > s->budget ? PCRE2_ERROR_MATCHLIMIT : 0;
 }
 
 int rule_regex_scratch_new(struct rule_regex_scratch **ret)
@@ -113,11 +112,13 @@ void rule_regex_scratch_free(struct rule_regex_scratch *s)
     free(s);
 }
 
-int rule_regex_match(const pcre2_code *code, struct rule_regex_scratch *s, struct str text)
+int rule_regex_match(const pcre2_code *code, struct rule_regex_scratch *s, struct str text,
+                     size_t budget)
 {
     uint32_t references = 0;
     pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &references);
     s->work = s->position = 0;
+    s->budget = budget;
     s->compares = references > 0;
     int r =
         pcre2_match(code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, 0, 0, s->data, s->context);

@@ -18,5 +18,7 @@ int rule_regex_compile(struct str expression, unsigned flags, pcre2_code **ret);
 struct rule_regex_scratch;
 int rule_regex_scratch_new(struct rule_regex_scratch **ret);
 void rule_regex_scratch_free(struct rule_regex_scratch *s);
+#define RULE_REGEX_BUDGET 2000000u // about 20 ms
 // 1 found, 0 not, -ELOOP: the budget ended first.
-int rule_regex_match(const pcre2_code *code, struct rule_regex_scratch *s, struct str text);
+int rule_regex_match(const pcre2_code *code, struct rule_regex_scratch *s, struct str text,
+                     size_t budget);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sigma rules, compiled once and matched against any record that can say the value of a field by its name.
 // One vectorscan pass per field finds which literals of all rules' strings occur in it; only rules that can still be
-// true have their condition evaluated; an expression that is more than its literals is asked then (PCRE2 where
-// vectorscan cannot) and compiled when it is asked first.
+// true have their condition evaluated; an expression that is more than its literals is asked then.
 //
 // A rule's own part (documented in doc/rules.md):   tiercel: {action: detect|prevent, kill: process|lineage}
 // To add a modifier: one line in modifier.c's table.

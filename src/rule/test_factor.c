@@ -223,7 +223,7 @@ static void test_the_same_is_found_as_without_factors(void **state)
         assert_int_equal(rule_scratch_new(set, &kept), 0);
         for (size_t j = 0; j < 2 * TEXTS; j++) { // the second time it is remembered
             struct str text = str_from(texts[j / 2]);
-            int expected = rule_regex_match(code, scratch, text);
+            int expected = rule_regex_match(code, scratch, text, RULE_REGEX_BUDGET);
             if (matches(set, kept, text) != expected)
                 fail_msg("%s on '%s': expected %d", expressions[i], text.p, expected);
         }
@@ -235,6 +235,25 @@ static void test_the_same_is_found_as_without_factors(void **state)
     rule_regex_scratch_free(scratch);
 }
 
+// PCRE2 alone would end at its budget.
+static void test_a_text_made_to_take_long_is_answered_all_the_same(void **state)
+{
+    (void)state;
+    struct rule_set *set = test_set("title: t\nlogsource: {}\ndetection:\n"
+                                    "    s:\n        F|re: abc(?:a+)+(?:a+)+z\n    condition: s\n");
+    struct rule_scratch *scratch = NULL;
+    char text[3001];
+    memset(text, 'a', sizeof text);
+    memcpy(text, "abc", 3);
+    assert_int_equal(rule_set_route(set, STR_NONE, STR_NONE, STR_NONE), 0);
+    assert_int_equal(rule_scratch_new(set, &scratch), 0);
+    assert_int_equal(matches(set, scratch, (struct str){text, 3000}), 0);
+    text[3000] = 'z';
+    assert_int_equal(matches(set, scratch, (struct str){text, 3001}), 1);
+    rule_scratch_free(scratch);
+    rule_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_what_says_too_little_or_is_not_understood_has_none),
         cmocka_unit_test(test_a_bomb_has_none),
         cmocka_unit_test(test_the_same_is_found_as_without_factors),
+        cmocka_unit_test(test_a_text_made_to_take_long_is_answered_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
