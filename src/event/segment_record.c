@@ -114,6 +114,13 @@ int segment_record_prove(struct segment_opener *o, struct str record, struct seg
     return 0;
 }
 
+bool segment_record_whole(struct str record)
+{
+    struct segment_header h;
+    memcpy(&h, record.p, sizeof h);
+    return record.n == sizeof h + h.compressed && segment_body_good(&h, record.p + sizeof h);
+}
+
 int segment_record_plain(struct segment_opener *o, struct str record, struct str *ret,
                          struct error *e)
 {

@@ -22,6 +22,8 @@ struct segment_opener *segment_opener_free(struct segment_opener *o);
 // Header, body's check, hash. 0, -EBADMSG (torn ones too), -ENOTSUP, -EIO.
 int segment_record_prove(struct segment_opener *o, struct str record, struct segment_info *ret_info,
                          struct error *e);
+// Only that the body is as it was written, of a record whose header is good: what reading needs without a proof.
+bool segment_record_whole(struct str record);
 // The packed batch of a record whose header is good; lives until the next call. 0, -EBADMSG, -ENOMEM.
 int segment_record_plain(struct segment_opener *o, struct str record, struct str *ret,
                          struct error *e);

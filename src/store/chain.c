@@ -8,7 +8,10 @@ static const uint8_t none[32];
 
 void chain_remember(struct chain *c, const struct segment_info *info)
 {
+    if (c->n_recent && info->sequence != c->recent_next)
+        c->n_recent = 0;
     memcpy(c->recent[info->sequence % CHAIN_RECENT], info->hash, 32);
+    c->recent_next = info->sequence + 1;
     if (c->n_recent < CHAIN_RECENT)
         c->n_recent++;
 }
@@ -56,7 +59,6 @@ enum store_result chain_step(struct chain *c, const struct segment_info *info,
             ret_gap->gap.to = 0;
         memcpy(ret_gap->gap.host, info->host, 16);
         memcpy(ret_gap->resumed, info->hash, 32);
-        c->n_recent = 0;
     }
     if (!c->any || result == STORE_RESTARTED) {
         c->first_sequence = info->sequence;

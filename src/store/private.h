@@ -19,12 +19,14 @@ struct chain {
     uint64_t next, first_sequence, to_ns, at_ns;
     uint8_t last[32], first[32];
     uint8_t recent[CHAIN_RECENT][32]; // by sequence; not in the catalogue
-    unsigned n_recent;                // those before `next`
+    unsigned n_recent;                // those right before recent_next
+    uint64_t recent_next;             // `next`, once what the catalogue had has been read again
 };
 
 struct gap_row {
     struct store_gap gap;
     uint8_t resumed[32]; // hash of the record after it
+    uint64_t file;       // that has that record
 };
 
 // The next record of a host. Taken ones move the chain on; GAP and RESTARTED fill *ret_gap but its found_ns.
@@ -86,6 +88,7 @@ struct file {
     uint64_t number, size, batches, events, from_ns, to_ns, kinds, written_ns;
     uint64_t damaged_at; // 0: whole; not read from there
     bool closed, kept;
+    bool dropped; // by retention, still on the disk
     uint8_t sha256[32],
         chain[32]; // of `size` bytes; SHA-256 over the chain of the file before and sha256
 };
@@ -101,6 +104,8 @@ int catalogue_open(const char *folder, bool read_only, struct catalogue **ret, s
 struct catalogue *catalogue_close(struct catalogue *c); // what was not committed is gone
 // Changes begin a transaction by themselves.
 int catalogue_commit(struct catalogue *c, struct error *e);
+int catalogue_snapshot(struct catalogue *c,
+                       struct error *e); // what is read from now on is of one moment
 int catalogue_load_files(struct catalogue *c, struct files *ret, struct error *e);
 int catalogue_load_hosts(struct catalogue *c, struct map *hosts, struct error *e);
 int catalogue_put_file(struct catalogue *c, const struct file *file, struct error *e);
@@ -110,13 +115,25 @@ int catalogue_drop_file(struct catalogue *c, uint64_t number, struct error *e);
 int catalogue_put_host(struct catalogue *c, const struct host *host, struct error *e);
 int catalogue_clear_hosts(struct catalogue *c, struct error *e);
 int catalogue_put_gap(struct catalogue *c, const struct gap_row *row, struct error *e);
-int catalogue_drop_gaps(struct catalogue *c, uint64_t before_ns, struct error *e); // by to_ns
+int catalogue_drop_gaps(struct catalogue *c, uint64_t first_file, struct error *e); // those before
 int catalogue_has_gap(struct catalogue *c, const uint8_t host[16], const uint8_t resumed[32],
                       struct error *e); // 1, 0
 int catalogue_count_gaps(struct catalogue *c, uint64_t *ret);
 // May a closed file have what the filter asks for, by its hosts and its bloom filter? 1, 0.
 int catalogue_may_have(struct catalogue *c, uint64_t number, const struct store_filter *filter,
                        struct error *e);
+
+#define CATALOGUE_CELLS 8
+struct catalogue_cell {
+    struct str bytes; // p NULL: a number
+    uint64_t number;
+};
+// Other statements of this folder. row() returns 0 to go on; what else it returns is returned.
+int catalogue_ask(struct catalogue *c, const char *sql, const struct catalogue_cell *values, int n,
+                  int (*row)(void *context, const struct catalogue_cell *cells), void *context,
+                  struct error *e);
+int catalogue_change(struct catalogue *c, const char *sql, const struct catalogue_cell *values,
+                     int n, struct error *e);
 
 // ---- the open store
 
@@ -133,7 +150,8 @@ struct store {
     char *folder;
     int events_fd; // locked
     uint64_t file_bytes;
-    bool broken;
+    bool broken;   // a failed write, or one whose outcome is not known
+    bool unlisted; // durable, but not in the catalogue
     struct catalogue *catalogue;
     struct files files; // closed ones, ascending
     struct tail tail;
@@ -142,7 +160,7 @@ struct store {
     uint64_t n_gaps;
     struct segment_opener *opener;
     EVP_MD *md;
-    struct buf iov, touched, found; // of one append
+    struct buf iov, touched, found, taken; // of one append
 };
 
 int tail_begin(struct store *s, uint64_t number, bool fresh, struct error *e);

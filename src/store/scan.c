@@ -76,7 +76,8 @@ int scan_head(struct scan *s, struct segment_info *ret, struct error *e)
         return cannot_read(r, e);
     ssize_t n = segment_record_measure(bytes.p, bytes.n, ret, &why);
     if (n == -ENOTSUP) {
-        *e = why;
+        if (e)
+            *e = why;
         return -ENOTSUP;
     }
     if (n < 0)

@@ -140,7 +140,7 @@ void store_totals(const struct store *s, struct store_totals *ret);
 int store_keep(struct store *s, const uint8_t host[16], uint64_t from_ns, uint64_t to_ns,
                struct error *e);
 // Deletes closed files, oldest first: those written before `before_ns` (hub's clock; 0: none) and those over max_bytes
-// in total (0: no limit). Kept ones stay.
+// in total (0: no limit). Kept ones stay, and the newest closed one. Commits.
 int store_retain(struct store *s, uint64_t before_ns, uint64_t max_bytes, uint64_t *ret_files,
                  struct error *e);
 
