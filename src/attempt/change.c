@@ -63,9 +63,10 @@ int attempts_changes(struct attempts *a, struct str text, struct error *e)
         bool good = o && parse(o, &c);
         json_decref(o);
         if (!good) {
-            error_set(e, -EINVAL, "this is no merge or split");
+            error_set(e, -EBADMSG, "this is no merge or split");
             error_place(e, "", number, 0);
-            return -EINVAL;
+            error_way_out(e, "mend that line; one cut short by a crash may go");
+            return -EBADMSG;
         }
         if (!room(a, &a->changes, a->n_changes, &a->cap_changes, sizeof *a->changes, CHANGES_MAX))
             return error_set(e, -E2BIG, "more than %d merges and splits", CHANGES_MAX);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attempt/attempt_test.h"
 
+#include <errno.h>
+
 #define C2 "192.0.2.66"
 
 static struct world *world;
@@ -113,6 +115,17 @@ static void test_address_that_many_others_use_says_nothing(void **state)
     expect_count(1);
     wconnect(world, wbatch(world, 1, 20), wprocess(world, 502, 502, "apt"), C2, 80);
     expect_count(2);
+}
+
+static void test_means_window_runs_from_last_use(void **state)
+{
+    (void)state;
+    Tiercel__Process *p = wprocess(world, 101, 100, "curl");
+    wconnect(world, shell(1, 100, "sh"), p, C2, 80);
+    wconnect(world, shell(30 * 3600, 200, "sh"), wprocess(world, 201, 200, "curl"), C2, 80);
+    expect_count(2);
+    wconnect(world, wbatch(world, 1, 20 * 3600), p, C2, 80);
+    expect_count(1);
 }
 
 static void test_dropped_file_joins_who_runs_it(void **state)
@@ -323,7 +336,7 @@ static void test_damaged_change_is_an_error_with_its_line(void **state)
         struct attempts *a;
         struct error e = {0};
         assert_int_equal(attempts_new(0, &a), 0);
-        assert_int_equal(attempts_changes(a, str_from(bad[i]), &e), -22);
+        assert_int_equal(attempts_changes(a, str_from(bad[i]), &e), -EBADMSG);
         assert_int_equal(e.line, 2);
         attempts_free(a);
     }
@@ -339,6 +352,7 @@ int main(void)
         TEST(test_start_read_from_proc_is_the_same_process),
         TEST(test_same_address_joins_on_one_host_only),
         TEST(test_address_that_many_others_use_says_nothing),
+        TEST(test_means_window_runs_from_last_use),
         TEST(test_dropped_file_joins_who_runs_it),
         TEST(test_return_after_a_quiet_day_is_a_new_attempt_of_the_campaign),
         TEST(test_connection_between_hosts_joins),

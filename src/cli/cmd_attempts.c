@@ -7,7 +7,8 @@
 
 #include <time.h>
 
-#define MEANS_SHOWN 60
+#define MEANS_LEAST 20 // columns of the last one, which is not wrapped
+#define OTHERS_COLUMNS 80
 
 static const struct option options[] = {
     {"since", 's', OPTION_TIME, "TIME", "not ended before: 10m, 15:30, 2026-11-23, today", NULL,
@@ -24,14 +25,26 @@ static const struct column columns[] = {
     {"TRIED", 0, false},           {"OUTCOME", 0, false}, {"DET.", 0, true},
     {"MEANS OR COMMAND", 0, false}};
 
-static void add_row(struct table *table, const struct attempts *a, const struct attempt *one,
-                    uint64_t now)
+// Bytes of a host, still to be escaped; cut to what is left of the line.
+static void cut(const struct term *t, struct buf *b)
+{
+    size_t room = t->width > OTHERS_COLUMNS + MEANS_LEAST ? t->width - OTHERS_COLUMNS : MEANS_LEAST;
+    if (!t->width || b->n <= room)
+        return;
+    for (b->n = room - 1; b->n && ((unsigned char)b->p[b->n] & 0xc0) == 0x80;)
+        b->n--;
+    buf_add_str(b, t->utf8 ? STR("\u2026") : STR("~"));
+}
+
+static void add_row(const struct term *t, struct table *table, const struct attempts *a,
+                    const struct attempt *one, uint64_t now)
 {
     _cleanup_buf_ struct buf begin = {0}, means = {0}, host = {0};
     char id[ATTEMPT_ID_DIGITS + 1];
     attempt_id_words(one->id, id);
     when_print_clock(one->begin, now, &begin);
     attempt_means_words(a, one, &means);
+    cut(t, &means);
     attempt_host_words(attempts_node(a, one->nodes[0])->host, &host);
     if (one->n_hosts > 1)
         buf_addf(&host, " +%zu", one->n_hosts - 1);
@@ -41,8 +54,7 @@ static void add_row(struct table *table, const struct attempts *a, const struct 
     table_addf(table, STYLE_PLAIN, "%s", attempt_tactic(one->tried));
     table_addf(table, attempt_style(one->outcome), "%s", attempt_outcome_short(one));
     table_addf(table, STYLE_PLAIN, "%zu", one->n_detections);
-    table_add(table, STYLE_PLAIN,
-              str_bytes(means.p, means.n < MEANS_SHOWN ? means.n : MEANS_SHOWN));
+    table_add(table, STYLE_PLAIN, buf_str(&means));
 }
 
 static void show(struct cli *cli, const struct args *args, const struct attempts *a)
@@ -66,7 +78,7 @@ static void show(struct cli *cli, const struct args *args, const struct attempts
         if (json)
             attempt_print_json(a, one, &b);
         else
-            add_row(&table, a, one, now);
+            add_row(&cli->out, &table, a, one, now);
     }
     if (!json && shown)
         table_print(&table, &cli->out, 0, &b);
