@@ -67,6 +67,9 @@ static int become(const struct os_sandbox *sandbox, struct error *e)
 {
     // Dropping the bounding set and changing the user are made with full permissions: the parent gives its children
     // its permitted set, root's exec makes it effective.
+    // Where the parent is not root, neither (the hub may be so): there is nothing to give up.
+    if (geteuid() != 0 && geteuid() == sandbox->uid && !sandbox->capabilities)
+        return 0;
     capng_get_caps_process();
     if (keep_capabilities(sandbox->capabilities, sandbox->capabilities) < 0)
         return error_set(e, -EINVAL, "unknown capability for role %s", sandbox->name);

@@ -37,7 +37,7 @@ struct os_sandbox {
     bool lock_memory;      // nothing of it is swapped out
 };
 
-// For the calling process, which must have one thread and be root. 0, or negative errno with e filled: then the process
+// For the calling process, which must have one thread and be root (or already that user, to hold no capability). 0, or negative errno with e filled: then the process
 // must end. After this there is no way back. *ret_weaker (may be NULL) gets a sentence when something lesser was had:
 // no real-time priority, memory not locked; "" otherwise.
 int os_sandbox_enter(const struct os_sandbox *sandbox, char ret_weaker[160], struct error *e);
