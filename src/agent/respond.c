@@ -148,7 +148,7 @@ static void open_all(struct responder *s)
                                   .peers = respond_peers(s)};
     read_boot(s->act.boot);
     s->store.fd = -1;
-    int r = store_open(setup->state, &s->store, &e);
+    int r = store_load(setup->state, &s->store, &e);
     if (r < 0) {
         role_problem(s->role, "%s; responses are switched off", e.what);
         return;

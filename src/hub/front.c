@@ -376,7 +376,8 @@ static struct lws_vhost *listener(const struct hub_listen *at, bool agents, cons
         .alpn = "http/1.1",
         .keepalive_timeout = 300,
         .timeout_secs = 20,
-        .options = agents ? LWS_SERVER_OPTION_REQUIRE_VALID_OPENSSL_CLIENT_CERT : 0,
+        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+                   (agents ? LWS_SERVER_OPTION_REQUIRE_VALID_OPENSSL_CLIENT_CERT : 0),
     };
     if (!strchr(at->address, ':'))
         info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;

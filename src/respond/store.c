@@ -180,7 +180,7 @@ static int rewrite(struct store *s)
     return 0;
 }
 
-int store_open(const char *state, struct store *ret, struct error *e)
+int store_load(const char *state, struct store *ret, struct error *e)
 {
     struct store s = {.folder = -1, .fd = -1};
     char path[600];

@@ -48,7 +48,7 @@ int store_parse(const void *bytes, size_t n, struct store *ret);
 int store_read(const char *state, struct store *ret,
                struct error *e); // read only; -ENOENT: none yet
 // Makes folder and file where they are missing.
-int store_open(const char *state, struct store *ret, struct error *e);
+int store_load(const char *state, struct store *ret, struct error *e);
 void store_done(struct store *s);
 
 struct response *store_find(struct store *s, uint64_t id);

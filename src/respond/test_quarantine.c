@@ -82,7 +82,7 @@ static void tick(void *context)
 static void open_rig(struct rig *r)
 {
     struct error e = {0};
-    assert_int_equal(store_open(r->folder, &r->store, &e), 0);
+    assert_int_equal(store_load(r->folder, &r->store, &e), 0);
     assert_int_equal(vault_key(r->store.folder, r->key), 0);
     mkdirat(r->store.folder, "quarantine", 0700);
     r->act = (struct act_context){

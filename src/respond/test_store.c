@@ -40,7 +40,7 @@ static void test_last_state_of_each_is_what_counts(void **state)
     struct store s, again;
     struct error e = {0};
     (void)state;
-    assert_int_equal(store_open(folder, &s, &e), 0);
+    assert_int_equal(store_load(folder, &s, &e), 0);
     add(&s, RESPONSE_CONTAIN_HOST);
     struct response *r = add(&s, RESPONSE_KILL);
     r->state = RESPONSE_APPLIED;
@@ -61,7 +61,7 @@ static void test_torn_record_is_none_and_its_room_is_used_again(void **state)
     struct error e = {0};
     char path[100];
     (void)state;
-    assert_int_equal(store_open(folder, &s, &e), 0);
+    assert_int_equal(store_load(folder, &s, &e), 0);
     add(&s, RESPONSE_CONTAIN_HOST);
     add(&s, RESPONSE_KILL);
     store_done(&s);
@@ -70,7 +70,7 @@ static void test_torn_record_is_none_and_its_room_is_used_again(void **state)
     char zeros[2000] = {0};
     assert_int_equal(pwrite(fd, zeros, sizeof zeros, STORE_SLOT + 1000), sizeof zeros);
     close(fd);
-    assert_int_equal(store_open(folder, &s, &e), 0);
+    assert_int_equal(store_load(folder, &s, &e), 0);
     // What was torn was all zeros there, or is seen by its checksum.
     assert_true(s.n == 1 ? s.damaged == 1 : s.n == 2);
     size_t slots = s.slots;
@@ -83,7 +83,7 @@ static void test_journal_goes_on_when_it_is_full(void **state)
     struct store s, again;
     struct error e = {0};
     (void)state;
-    assert_int_equal(store_open(folder, &s, &e), 0);
+    assert_int_equal(store_load(folder, &s, &e), 0);
     struct response *first = add(&s, RESPONSE_CONTAIN_HOST);
     first->state = RESPONSE_APPLIED;
     assert_int_equal(store_write(&s, first), 0);
@@ -106,7 +106,7 @@ static void test_too_many_in_force_are_refused(void **state)
     struct store s;
     struct error e = {0};
     (void)state;
-    assert_int_equal(store_open(folder, &s, &e), 0);
+    assert_int_equal(store_load(folder, &s, &e), 0);
     for (unsigned i = 0; i < STORE_ACTIVE_MAX; i++)
         add(&s, RESPONSE_BLOCK_ADDRESS);
     assert_null(store_new(&s));
