@@ -76,6 +76,8 @@ struct attempt_node {
     uint64_t begin, end;         // of its detections
     uint64_t seen_from, seen_to; // with all that it did
     uint64_t acted;              // it last did something that was not refused; 0 never
+    uint64_t stopped_last;       // 0 never
+    bool stopped_before;         // each time before its effect
     uint64_t sent, sent_last;    // bytes to other hosts, and the end of the last such flow
     bool sent_much;
     struct attempt_evidence_list evidence[ATTEMPT_EVIDENCE_KINDS];

@@ -4,6 +4,7 @@
 #include "attempt/private.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #define WINDOW_AFTER_NS (5ull * 1000000000u) // losses are told for seconds
@@ -61,22 +62,28 @@ static int furthest(uint32_t bits)
     return bits ? 31 - __builtin_clz(bits) : -1;
 }
 
-static enum attempt_outcome stopped(const struct attempts *a, const struct attempt *one,
-                                    size_t node)
+// What became of each lineage, from all its detections.
+static void note_stops(struct attempts *a)
 {
-    const struct attempt_node *n = &a->nodes[node];
-    uint64_t last = 0;
-    bool before = true;
-    for (size_t i = 0; i < one->n_detections; i++) {
-        const struct attempt_detection *d = &a->detections[one->detections[i]];
-        if (d->node != node || !d->stopped)
-            continue;
-        last = d->stopped_at > last ? d->stopped_at : last;
-        before = before && d->before;
+    for (size_t i = 0; i < a->n_nodes; i++) {
+        a->nodes[i].stopped_last = 0;
+        a->nodes[i].stopped_before = true;
     }
-    if (!last || n->acted > last)
+    for (size_t i = 0; i < a->n_detections; i++) {
+        const struct attempt_detection *d = &a->detections[i];
+        struct attempt_node *n = &a->nodes[d->node];
+        if (!d->stopped)
+            continue;
+        n->stopped_last = d->stopped_at > n->stopped_last ? d->stopped_at : n->stopped_last;
+        n->stopped_before = n->stopped_before && d->before;
+    }
+}
+
+static enum attempt_outcome stopped(const struct attempt_node *n)
+{
+    if (!n->stopped_last || n->acted > n->stopped_last)
         return ATTEMPT_NOT_STOPPED;
-    return before && !n->acted ? ATTEMPT_STOPPED_BEFORE : ATTEMPT_STOPPED_AFTER;
+    return n->stopped_before && !n->acted ? ATTEMPT_STOPPED_BEFORE : ATTEMPT_STOPPED_AFTER;
 }
 
 // ---- what was not seen
@@ -136,7 +143,7 @@ static void decide(const struct attempts *a, struct attempt *one)
     one->outcome = ATTEMPT_STOPPED_BEFORE;
     for (size_t i = 0; i < one->n_nodes; i++) {
         const struct attempt_node *n = &a->nodes[one->nodes[i]];
-        enum attempt_outcome o = stopped(a, one, one->nodes[i]);
+        enum attempt_outcome o = stopped(n);
         const struct attempt_evidence_list *reads = &n->evidence[ATTEMPT_READS];
         one->outcome = o > one->outcome ? o : one->outcome;
         one->reads += reads->count;
@@ -146,10 +153,6 @@ static void decide(const struct attempts *a, struct attempt *one)
         if (reads->n && reads->all[0].time < first_read)
             first_read = reads->all[0].time;
         look(a, n, &s);
-        bool new = true;
-        for (size_t k = 0; k < i; k++)
-            new = new &&memcmp(a->nodes[one->nodes[k]].host, n->host, 16) != 0;
-        one->n_hosts += new;
     }
     for (size_t i = 0; i < one->n_nodes; i++)
         left = left || (first_read != UINT64_MAX && a->nodes[one->nodes[i]].sent_last > first_read);
@@ -165,12 +168,34 @@ static void decide(const struct attempts *a, struct attempt *one)
         one->outcome = ATTEMPT_LEFT;
 }
 
+static int by_host(const void *p, const void *q)
+{
+    return memcmp(*(const uint8_t *const *)p, *(const uint8_t *const *)q, 16);
+}
+
+static int count_hosts(const struct attempts *a, struct attempt *one)
+{
+    const uint8_t **hosts = calloc(one->n_nodes, sizeof *hosts);
+    if (!hosts)
+        return -ENOMEM;
+    for (size_t i = 0; i < one->n_nodes; i++)
+        hosts[i] = a->nodes[one->nodes[i]].host;
+    qsort(hosts, one->n_nodes, sizeof *hosts, by_host);
+    for (size_t i = 0; i < one->n_nodes; i++)
+        one->n_hosts += i == 0 || memcmp(hosts[i - 1], hosts[i], 16) != 0;
+    free(hosts);
+    return 0;
+}
+
 int outcomes(struct attempts *a)
 {
+    note_stops(a);
     for (size_t i = 0; i < a->n_all; i++) {
         struct attempt *one = &a->all[i];
         uint32_t tried = 0, reached = 0;
         decide(a, one);
+        if (count_hosts(a, one) < 0)
+            return -ENOMEM;
         for (size_t k = 0; k < one->n_detections; k++) {
             const struct attempt_detection *d = &a->detections[one->detections[k]];
             tried |= d->tactics;

@@ -136,8 +136,10 @@ static int seen_add(struct attempts *a, uint64_t hash)
 struct origin origin_of(const Tiercel__Batch *b)
 {
     struct origin o = {0};
-    memcpy(o.host, b->host.data, b->has_host && b->host.len == 16 ? 16 : 0);
-    memcpy(o.boot, b->boot.data, b->has_boot && b->boot.len == 16 ? 16 : 0);
+    if (b->has_host && b->host.len == 16)
+        memcpy(o.host, b->host.data, 16);
+    if (b->has_boot && b->boot.len == 16)
+        memcpy(o.boot, b->boot.data, 16);
     return o;
 }
 
@@ -408,12 +410,16 @@ static int end_detections(struct attempts *a)
 
 bool attempts_skip(void *context, const struct segment_info *info)
 {
+    const uint64_t others =
+        1ull << TIERCEL__EVENT__KIND_EXEC | 1ull << TIERCEL__EVENT__KIND_CONNECT |
+        1ull << TIERCEL__EVENT__KIND_FILE | 1ull << TIERCEL__EVENT__KIND_SOCKET |
+        1ull << TIERCEL__EVENT__KIND_FLOW | 1ull << TIERCEL__EVENT__KIND_HASH;
     const struct attempts *a = context;
     if (a->pass == PASS_DETECTIONS)
         return info->n_detections == 0 && info->n_verdicts == 0;
     if (a->pass == PASS_LINEAGES) // what it says of coverage is not in the header
         return false;
-    return info->n_events == 0;
+    return (info->kinds & others) == 0;
 }
 
 int attempts_take(struct attempts *a, const Tiercel__Batch *batch)

@@ -173,8 +173,15 @@ static struct line detection_line(const struct attempts *a, const struct attempt
                      .what = !d->stopped ? "detected"
                              : d->before ? "REFUSED"
                                          : "STOPPED"};
-    snprintf(l.text, sizeof l.text, "#%llu %s: %s", (unsigned long long)d->id, d->title,
-             d->command);
+    static const char *const by[] = {[TIERCEL__MECHANISM__MECHANISM_GATE] = " (gate)",
+                                     [TIERCEL__MECHANISM__MECHANISM_EXEC_SIGNAL] = " (exec signal)",
+                                     [TIERCEL__MECHANISM__MECHANISM_CGROUP] = " (cgroup)",
+                                     [TIERCEL__MECHANISM__MECHANISM_LSM] = " (LSM)",
+                                     [TIERCEL__MECHANISM__MECHANISM_PIDFD] = " (signal)",
+                                     [TIERCEL__MECHANISM__MECHANISM_OPEN_GATE] = " (gate)"};
+    const char *how = d->stopped && d->mechanism < sizeof by / sizeof *by ? by[d->mechanism] : NULL;
+    snprintf(l.text, sizeof l.text, "#%llu%s %s: %s", (unsigned long long)d->id, how ? how : "",
+             d->title, d->command);
     return l;
 }
 
@@ -238,9 +245,29 @@ static int print_lines(const struct term *t, const struct attempts *a, const str
 
 // ---- evidence
 
-static void print_evidence(const struct term *t, const struct attempt *one, struct buf *out)
+static void print_stops(const struct attempts *a, const struct attempt *one, struct buf *out)
+{
+    size_t by[TIERCEL__MECHANISM__MECHANISM_OPEN_GATE + 1] = {0}, n = sizeof by / sizeof *by,
+                                                        none = 0;
+    for (size_t i = 0; i < one->n_detections; i++) {
+        const struct attempt_detection *d = attempts_detection(a, one->detections[i]);
+        if (d->stopped && d->mechanism < n)
+            by[d->mechanism]++;
+        none += !d->stopped;
+    }
+    for (size_t m = 0; m < n; m++)
+        if (by[m])
+            buf_addf(out, "  stopped                     %zu by %s\n", by[m],
+                     mechanism_words((Tiercel__Mechanism)m));
+    if (none)
+        buf_addf(out, "  detected, not stopped       %zu\n", none);
+}
+
+static void print_evidence(const struct term *t, const struct attempts *a,
+                           const struct attempt *one, struct buf *out)
 {
     title(t, "What shows the outcome", out);
+    print_stops(a, one, out);
     buf_addf(out, "  programs that ran           %llu\n", (unsigned long long)one->ran);
     buf_addf(out, "  reads of protected data     %llu\n", (unsigned long long)one->reads);
     buf_addf(out, "  bytes sent to other hosts   %llu, by the lineages themselves\n",
@@ -299,7 +326,7 @@ int attempt_story(const struct term *t, struct journal *j, const struct attempts
         return r;
     if (print_lines(t, a, one, out) < 0)
         return error_set(e, -12, "out of memory");
-    print_evidence(t, one, out);
+    print_evidence(t, a, one, out);
     print_reasons(t, a, one, out);
     print_changes(t, a, one, out);
     char id[ATTEMPT_ID_DIGITS + 1];

@@ -117,7 +117,8 @@ static int read_all(struct tree *t, struct journal *j, const struct attempts *a,
         if (r <= 0)
             return r;
         uint8_t host[16] = {0};
-        memcpy(host, b->host.data, b->has_host && b->host.len == 16 ? 16 : 0);
+        if (b->has_host && b->host.len == 16)
+            memcpy(host, b->host.data, 16);
         for (size_t i = 0; i < b->n_detections; i++) {
             const struct attempt_detection *d = known(a, one, names, host, b->detections[i]);
             if (d)

@@ -17,6 +17,8 @@ const char *mechanism_words(Tiercel__Mechanism mechanism)
     switch (mechanism) {
     case TIERCEL__MECHANISM__MECHANISM_GATE:
         return "the gate (fanotify permission)";
+    case TIERCEL__MECHANISM__MECHANISM_OPEN_GATE:
+        return "the gate (fanotify permission to open)";
     case TIERCEL__MECHANISM__MECHANISM_EXEC_SIGNAL:
         return "SIGKILL at exec (BPF)";
     case TIERCEL__MECHANISM__MECHANISM_CGROUP:
