@@ -3,6 +3,7 @@
 #include "agent/engine_private.h"
 
 #include "base/cleanup.h"
+#include "os/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,6 +149,7 @@ static int use_rules(struct engine *e)
     detect_worker_free(worker);
     detect_free(old);
     detect_free(fresh);
+    os_memory_give_back(); // the compiler's pages, more than all else that the engine maps
     return r;
 }
 

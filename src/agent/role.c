@@ -2,6 +2,7 @@
 #include "agent/role.h"
 #include "agent/role_table.h"
 #include "base/cleanup.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include <errno.h>
 #include <signal.h>
@@ -143,6 +144,8 @@ static int enter(struct role_context *context)
     struct error e = {0};
     char weaker[160];
     pid_t parent = getppid();
+    if (!sandbox->lock_memory) // those who answer whatever happens keep what they touched
+        os_memory_give_back();
     int r = os_sandbox_enter(sandbox, weaker, &e);
     if (r < 0) {
         role_problem(context, "%s; %s", e.what, e.way_out);

@@ -11,7 +11,6 @@
 #include "sensor/probe.h"
 #include "sensor/watch.h"
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -384,7 +383,6 @@ int sensor_prepare(struct role_context *context)
     int r = start(&the_sensor);
     if (r == 0)
         r = sensor_protect_start(&the_sensor.protect, context, &the_sensor.fds);
-    malloc_trim(0); // the kernel's type information was some 15 MiB
     return r;
 }
 
