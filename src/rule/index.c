@@ -211,8 +211,10 @@ int rule_route_init(const struct rule_set *set, struct rule_route *route)
         return -ENOMEM;
     }
     for (size_t i = 0; i < set->n; i++)
-        if (concerns(&set->entries[i].rule, route))
+        if (concerns(&set->entries[i].rule, route)) {
             route->rules[i / 64] |= (uint64_t)1 << i % 64;
+            route->any = true;
+        }
     for (size_t i = 0; i < words; i++)
         route->always[i] = set->index->always[i] & route->rules[i];
     for (unsigned f = 0; f < set->n_fields; f++)

@@ -13,7 +13,7 @@
 
 // What is known of one field in the record at hand.
 struct seen {
-    bool fetched, scanned;
+    uint64_t fetched, scanned; // the record for which that was done, by its number
     struct rule_value value;
     char digits[24];
     uint64_t *bits;  // slots that may be true, and behind them
@@ -30,6 +30,7 @@ struct rule_scratch {
     struct rule_regex_scratch *regex;
     struct seen *seen; // per field
     size_t n_fields;
+    uint64_t number; // of the record at hand, from 1
     uint64_t *candidates;
     void *memory; // of all bits and places
 };
@@ -42,10 +43,12 @@ struct match {
     unsigned limits;
     bool
         failed; // a scan did not run to its end: nothing may be concluded from what it did not report
-    // while one field is scanned
+};
+
+// One text on its way through the databases.
+struct scan {
     const struct rule_matcher *matcher;
-    struct seen *at;
-    uint32_t text;
+    uint64_t *bits, *sure;
 };
 
 static bool room_for(struct rule_scratch *s, const hs_database_t *db)
@@ -111,9 +114,9 @@ struct rule_scratch *rule_scratch_free(struct rule_scratch *s)
 static struct seen *fetch(struct match *m, unsigned field)
 {
     struct seen *seen = &m->scratch->seen[field];
-    if (seen->fetched)
+    if (seen->fetched == m->scratch->number)
         return seen;
-    seen->fetched = true;
+    seen->fetched = m->scratch->number;
     if (field == RULE_FIELD_KEYWORDS) {
         seen->value = (struct rule_value){.type = m->record->each ? RULE_LIST : RULE_ABSENT};
         return seen;
@@ -141,29 +144,20 @@ static bool next_text(struct match *m, unsigned field, const struct seen *seen, 
     return true;
 }
 
-static void report_slot(void *context, uint32_t slot, bool sure)
+static void on_literal(void *context, uint32_t slot, bool sure)
 {
-    struct match *m = context;
+    const struct scan *s = context;
     uint64_t bit = (uint64_t)1 << slot % 64;
-    struct seen *at = m->at;
-    if (at->sure[slot / 64] & bit || (!sure && at->bits[slot / 64] & bit))
-        return;
-    at->where[slot] = m->text;
-    at->sure[slot / 64] |= sure ? bit : 0;
-    if (at->bits[slot / 64] & bit)
-        return;
-    at->bits[slot / 64] |= bit;
-    for (uint32_t i = m->matcher->watch_from[slot]; i < m->matcher->watch_from[slot + 1]; i++)
-        m->scratch->candidates[m->matcher->watch[i] / 64] |= (uint64_t)1
-                                                             << m->matcher->watch[i] % 64;
+    s->bits[slot / 64] |= bit;
+    s->sure[slot / 64] |= sure ? bit : 0;
 }
 
 static int on_report(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                      void *context)
 {
     (void)from, (void)to, (void)flags;
-    const struct match *m = context;
-    report_slot(context, id, m->matcher->how[id] == RULE_BY_DATABASE);
+    const struct scan *s = context;
+    on_literal(context, id, s->matcher->how[id] == RULE_BY_DATABASE);
     return 0;
 }
 
@@ -177,30 +171,40 @@ static bool scan_database(struct match *m, const hs_database_t *db, struct str t
     return false;
 }
 
-static void scan_text(struct match *m, struct str text)
+// The slots that may be true of this text and behind them those that are; as they were found before, where it is known.
+static const uint64_t *scan_text(struct match *m, const struct rule_matcher *matcher,
+                                 const struct seen *seen, struct str text)
 {
-    if (m->matcher->literals &&
-        rule_literals_scan(m->matcher->literals, m->scratch->hs, text, report_slot, m) < 0)
+    const uint64_t *known = rule_memo_find(seen->memo, text);
+    if (known)
+        return known;
+    uint64_t *bits = rule_memo_place(seen->memo, text);
+    struct scan s = {matcher, bits, bits + seen->words};
+    if (matcher->literals &&
+        rule_literals_scan(matcher->literals, m->scratch->hs, text, on_literal, &s) < 0)
         m->failed = true;
-    if (m->matcher->db)
-        scan_database(m, m->matcher->db, text, on_report, m);
+    if (matcher->db)
+        scan_database(m, matcher->db, text, on_report, &s);
+    if (m->failed)
+        rule_memo_forget(seen->memo, text);
+    return bits;
 }
 
-// A field with one text: what was reported for the same text before is reported again.
-static void scan_single(struct match *m, struct seen *seen)
+// What was found in one text of a field is said of the field.
+static void take_over(struct match *m, const struct rule_matcher *matcher, struct seen *seen,
+                      uint32_t text, const uint64_t *found)
 {
-    seen->kept = rule_memo_find(seen->memo, seen->value.text);
-    if (!seen->kept) {
-        scan_text(m, seen->value.text);
-        if (!m->failed)
-            seen->kept = rule_memo_keep(seen->memo, seen->value.text, seen->bits);
-        return;
-    }
+    uint64_t *candidates = m->scratch->candidates;
     for (size_t w = 0; w < seen->words; w++) {
-        uint64_t sure = seen->kept[seen->words + w];
-        for (uint64_t open = seen->kept[w]; open; open &= open - 1) {
-            unsigned bit = (unsigned)__builtin_ctzll(open);
-            report_slot(m, (uint32_t)(w * 64) + bit, sure >> bit & 1);
+        uint64_t sure = found[seen->words + w];
+        uint64_t fresh = (found[w] & ~seen->bits[w]) | (sure & ~seen->sure[w]);
+        seen->bits[w] |= found[w];
+        seen->sure[w] |= sure;
+        for (; fresh; fresh &= fresh - 1) {
+            size_t slot = w * 64 + (size_t)__builtin_ctzll(fresh);
+            seen->where[slot] = text;
+            for (uint32_t i = matcher->watch_from[slot]; i < matcher->watch_from[slot + 1]; i++)
+                candidates[matcher->watch[i] / 64] |= (uint64_t)1 << matcher->watch[i] % 64;
         }
     }
 }
@@ -208,25 +212,19 @@ static void scan_single(struct match *m, struct seen *seen)
 static struct seen *scan(struct match *m, unsigned field)
 {
     struct seen *seen = fetch(m, field);
-    if (seen->scanned)
+    if (seen->scanned == m->scratch->number)
         return seen;
-    seen->scanned = true;
-    seen->kept = NULL;
-    m->matcher = m->set->matchers[field];
-    if (!m->matcher)
+    seen->scanned = m->scratch->number;
+    const struct rule_matcher *matcher = m->set->matchers[field];
+    if (!matcher)
         return seen;
     memset(seen->bits, 0, 2 * seen->words * sizeof *seen->bits);
-    if (!m->matcher->db && !m->matcher->literals)
+    if (!matcher->db && !matcher->literals)
         return seen;
-    m->at = seen;
-    m->text = 0;
-    if (seen->value.type == RULE_TEXT || seen->value.type == RULE_NUMBER) {
-        scan_single(m, seen);
-        return seen;
-    }
     struct str text;
-    for (size_t position = 0; next_text(m, field, seen, &position, &text); m->text++)
-        scan_text(m, text);
+    uint32_t i = 0;
+    for (size_t position = 0; next_text(m, field, seen, &position, &text); i++)
+        take_over(m, matcher, seen, i, scan_text(m, matcher, seen, text));
     return seen;
 }
 
@@ -268,17 +266,30 @@ static int ask(struct match *m, unsigned field, struct seen *seen, uint32_t slot
               : rule_regex_match(code, m->scratch->regex, text, RULE_REGEX_BUDGET);
 }
 
-// The answer holds for the rest of this record, and for this text while the memo has it.
-static void remember(struct seen *seen, uint32_t slot, bool found)
+static void mark(uint64_t *bits, size_t words, uint32_t slot, bool found)
 {
     uint64_t bit = (uint64_t)1 << slot % 64;
-    uint64_t *both[] = {seen->bits, seen->kept};
-    for (size_t i = 0; i < 2 && both[i]; i++) {
-        if (found)
-            both[i][seen->words + slot / 64] |= bit;
-        else
-            both[i][slot / 64] &= ~bit;
-    }
+    if (found)
+        bits[words + slot / 64] |= bit;
+    else
+        bits[slot / 64] &= ~bit;
+}
+
+// Asks, unless the answer for this text is known, and remembers it while the memo has the text.
+static int ask_once(struct match *m, const struct rule_leaf *leaf, struct seen *seen,
+                    struct str text)
+{
+    bool reported = m->set->matchers[leaf->field]->how[leaf->slot] != RULE_BY_REGEX;
+    uint64_t *known = reported ? rule_memo_find(seen->memo, text) : NULL;
+    uint64_t bit = (uint64_t)1 << leaf->slot % 64;
+    if (known && known[seen->words + leaf->slot / 64] & bit)
+        return 1;
+    if (known && !(known[leaf->slot / 64] & bit))
+        return 0;
+    int r = ask(m, leaf->field, seen, leaf->slot, text);
+    if (known && r >= 0)
+        mark(known, seen->words, leaf->slot, r);
+    return r;
 }
 
 static bool by_expression(struct match *m, const struct rule_leaf *leaf, struct seen *seen)
@@ -287,17 +298,17 @@ static bool by_expression(struct match *m, const struct rule_leaf *leaf, struct 
     uint32_t i = 0;
     bool answered = true;
     for (size_t position = 0; next_text(m, leaf->field, seen, &position, &text); i++) {
-        int r = ask(m, leaf->field, seen, leaf->slot, text);
+        int r = ask_once(m, leaf, seen, text);
         m->limits += r == -ELOOP;
         answered = answered && r >= 0;
         if (r > 0) {
             seen->where[leaf->slot] = i;
-            remember(seen, leaf->slot, true);
+            mark(seen->bits, seen->words, leaf->slot, true);
             return true;
         }
     }
     if (answered)
-        remember(seen, leaf->slot, false);
+        mark(seen->bits, seen->words, leaf->slot, false);
     return false;
 }
 
@@ -500,9 +511,15 @@ int rule_match(const struct rule_set *set, struct rule_scratch *scratch, int rou
         return -EINVAL;
     struct match m = {.set = set, .scratch = scratch, .record = record, .arena = arena};
     const struct rule_route *r = &set->routes[route];
+    if (!r->any) {
+        *ret = NULL;
+        *ret_n = 0;
+        if (ret_limits)
+            *ret_limits = 0;
+        return 0;
+    }
     memset(scratch->candidates, 0, set->index->words * sizeof *scratch->candidates);
-    for (size_t f = 0; f < scratch->n_fields; f++)
-        scratch->seen[f].fetched = scratch->seen[f].scanned = false;
+    scratch->number++;
     for (size_t i = 0; i < r->n_eager; i++)
         scan(&m, r->eager[i]);
     struct rule_match *list;

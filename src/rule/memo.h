@@ -9,6 +9,9 @@ struct rule_memo;
 
 int rule_memo_new(size_t words, struct rule_memo **ret); // words of a field's reported bits
 struct rule_memo *rule_memo_free(struct rule_memo *memo);
-// The bits kept for this text, or NULL. They may be changed as more becomes known of the text, until the next keep.
+// The bits kept for this text, or NULL. They may be changed as more becomes known of the text.
 uint64_t *rule_memo_find(struct rule_memo *memo, struct str text);
-uint64_t *rule_memo_keep(struct rule_memo *memo, struct str text, const uint64_t *bits);
+// A place for the bits of this text, all zero, good until the next one is asked for. A text that is too long to be
+// kept has one, too.
+uint64_t *rule_memo_place(struct rule_memo *memo, struct str text);
+void rule_memo_forget(struct rule_memo *memo, struct str text);

@@ -113,6 +113,7 @@ struct rule_route {
     uint64_t *always; // those of them that no string decides
     unsigned *eager;  // fields whose strings decide about a rule of this route
     size_t n_eager;
+    bool any; // rules at all
 };
 
 #define RULE_FIELD_KEYWORDS 0 // the record as a whole

@@ -8,17 +8,23 @@ static void test_only_the_same_text_is_found(void **state)
 {
     (void)state;
     struct rule_memo *memo = NULL;
-    const uint64_t bits[2] = {5, 1ull << 63};
+    const uint64_t bits[2] = {5, 1ull << 63}, zero[2] = {0};
     assert_int_equal(rule_memo_new(2, &memo), 0);
     assert_null(rule_memo_find(memo, STR("")));
-    rule_memo_keep(memo, STR("/bin/sh"), bits);
+    uint64_t *place = rule_memo_place(memo, STR("/bin/sh"));
+    assert_memory_equal(place, zero, sizeof zero);
+    memcpy(place, bits, sizeof bits);
     const uint64_t *found = rule_memo_find(memo, STR("/bin/sh"));
     assert_non_null(found);
     assert_memory_equal(found, bits, sizeof bits);
     assert_null(rule_memo_find(memo, STR("/bin/s")));
     assert_null(rule_memo_find(memo, STR("/bin/sH")));
-    rule_memo_keep(memo, STR_NONE, bits);
+    rule_memo_place(memo, STR_NONE);
     assert_non_null(rule_memo_find(memo, STR("")));
+    rule_memo_forget(memo, STR("/bin/s"));
+    assert_non_null(rule_memo_find(memo, STR("/bin/sh")));
+    rule_memo_forget(memo, STR("/bin/sh"));
+    assert_null(rule_memo_find(memo, STR("/bin/sh")));
     rule_memo_free(memo);
 }
 
@@ -31,7 +37,7 @@ static void test_a_newer_text_replaces_and_a_long_one_is_not_kept(void **state)
     for (uint64_t i = 0; i < 1000; i++) {
         struct str s = {
             text, (size_t)snprintf(text, sizeof text, "/usr/bin/%llu", (unsigned long long)i)};
-        rule_memo_keep(memo, s, &i);
+        *rule_memo_place(memo, s) = i;
         assert_int_equal(*rule_memo_find(memo, s), i);
     }
     for (uint64_t i = 0; i < 1000; i++) {
@@ -41,7 +47,7 @@ static void test_a_newer_text_replaces_and_a_long_one_is_not_kept(void **state)
         assert_true(!found || *found == i);
     }
     memset(text, 'a', sizeof text);
-    rule_memo_keep(memo, (struct str){text, sizeof text}, &(uint64_t){1});
+    assert_int_equal(*rule_memo_place(memo, (struct str){text, sizeof text}), 0);
     assert_null(rule_memo_find(memo, (struct str){text, sizeof text}));
     rule_memo_free(memo);
 }
