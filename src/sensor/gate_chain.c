@@ -2,12 +2,11 @@
 // One execve asks for the file, for its `#!` interpreter, for the ELF loader. Which of them a question is about is only
 // believed where the file is, by device and inode, the one that the file before it names: a failed exec leaves an
 // expectation behind, and a caller could use that to have a program taken for a loader.
+#include "sensor/gate_listing.h"
 #include "sensor/gate_private.h"
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LIFETIME_NS 10000000000ULL
@@ -35,22 +34,11 @@ static struct gate_chain *chain_of(struct gate *g, pid_t tid, bool put)
 static bool same_file(const struct gate_thread *t, const char *path, uint64_t device,
                       uint64_t inode)
 {
-    char name[64];
     struct stat st;
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED};
-    bool absolute = path[0] == '/';
-
-    if (absolute)
-        how.resolve |= RESOLVE_IN_ROOT;
-    snprintf(name, sizeof name, "%d/%s", (int)t->q.tid, absolute ? "root" : "cwd");
-    int root = openat(t->gate->proc, name, O_PATH | O_CLOEXEC | O_DIRECTORY);
-    if (root < 0)
-        return false;
-    int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    int fd = gate_open_of_thread(t->gate->proc, t->q.tid, path);
     bool same = fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
     if (fd >= 0)
         close(fd);
-    close(root);
     return same;
 }
 

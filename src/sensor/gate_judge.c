@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "sensor/gate_listing.h"
 #include "sensor/gate_private.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,9 +72,8 @@ void gate_finish(struct gate_thread *t)
 // ld.so PAYLOAD, sh FILE: the file that is really run, where the kernel's cache knows it (no file system is waited for).
 static void find_target(struct gate_thread *t)
 {
-    char name[64], path[GATE_PATH];
+    char path[GATE_PATH];
     struct stat st;
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED};
 
     if (t->q.part != GATE_FILE)
         return;
@@ -84,20 +82,13 @@ static void find_target(struct gate_thread *t)
         return;
     memcpy(path, t->q.target.p, t->q.target.n);
     path[t->q.target.n] = 0;
-    bool absolute = path[0] == '/';
-    if (absolute)
-        how.resolve |= RESOLVE_IN_ROOT;
-    snprintf(name, sizeof name, "%d/%s", (int)t->q.tid, absolute ? "root" : "cwd");
-    int root = openat(t->gate->proc, name, O_PATH | O_CLOEXEC | O_DIRECTORY);
-    int fd = root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    int fd = gate_open_of_thread(t->gate->proc, t->q.tid, path);
     if (fd >= 0 && fstat(fd, &st) == 0) {
         t->q.target_device = st.st_dev;
         t->q.target_inode = st.st_ino;
     }
     if (fd >= 0)
         close(fd);
-    if (root >= 0)
-        close(root);
 }
 
 static unsigned slot_take(struct gate *g)

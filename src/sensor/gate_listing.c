@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -103,6 +104,29 @@ int gate_open_cached(int root, const char *path)
             break;
     }
     return fd < 0 ? -errno : fd;
+}
+
+int gate_open_of_thread(int proc, pid_t tid, const char *path)
+{
+    static atomic_bool refused;
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+    bool absolute = path[0] == '/';
+    char name[64];
+
+    if (atomic_load(&refused))
+        return -ENOSYS;
+    if (absolute)
+        how.resolve |= RESOLVE_IN_ROOT;
+    snprintf(name, sizeof name, "%d/%s", (int)tid, absolute ? "root" : "cwd");
+    _cleanup_close_ int root = openat(proc, name, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    if (root < 0)
+        return -errno;
+    int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    if (fd >= 0)
+        return fd;
+    if (errno == ENOSYS)
+        atomic_store(&refused, true);
+    return -errno;
 }
 
 // The mount id of a descriptor, without asking its file system. Negative errno.

@@ -21,6 +21,9 @@ const struct mountinfo_line *gate_mount_of(const struct gate_listing *l, struct 
 const char *gate_refusal(const struct gate_listing *l, const struct mountinfo_line *m,
                          unsigned depth);
 int gate_open_cached(int root, const char *path); // O_PATH; -EAGAIN: not in the cache
+// The same for a path as the thread `tid` has it: absolute ones from its root, others from its directory. -ENOSYS where the
+// sandbox does not grant openat2; then it is never asked again, as the kernel writes a line for each refusal.
+int gate_open_of_thread(int proc, pid_t tid, const char *path);
 int gate_mount_id(int fd); // of a descriptor, without asking its file system. Negative errno.
 // /proc/PID/WHAT, of this process where pid is 0.
 int gate_open_of(pid_t pid, const char *what, int flags);
