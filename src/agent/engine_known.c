@@ -4,6 +4,8 @@
 // belongs to the open batch, in whose arena its process lies, until something happens to the process itself.
 #include "agent/engine_private.h"
 
+#include <string.h>
+
 static struct engine_known *place(struct engine *e, const Tiercel__ProcessId *id)
 {
     uint64_t hash = (id->start ^ id->pid) * 0x9e3779b97f4a7c15u;
@@ -40,7 +42,11 @@ Tiercel__Process *known_complete(struct engine *e, const struct decoded *d)
     d->event->process = k->full;
     d->event->parent = k->parent;
     own->has_started = 0;
-    return own;
+    // One message for all of them: it is packed once. A process may take another name meanwhile.
+    if (!k->brief || k->brief->has_name != own->has_name || k->brief->name.len != own->name.len ||
+        memcmp(k->brief->name.data, own->name.data, own->name.len) != 0)
+        k->brief = own;
+    return k->brief;
 }
 
 void known_remember(struct engine *e, const struct decoded *d)
@@ -58,7 +64,10 @@ void known_remember(struct engine *e, const struct decoded *d)
         *image = *full->image;
         brief->image = image;
     }
-    *place(e, full->id) =
-        (struct engine_known){full->id->pid, full->id->start, e->id_batch, full, d->event->parent};
+    *place(e, full->id) = (struct engine_known){.pid = full->id->pid,
+                                                .start = full->id->start,
+                                                .batch = e->id_batch,
+                                                .full = full,
+                                                .parent = d->event->parent};
     d->event->process = brief;
 }

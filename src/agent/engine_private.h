@@ -66,6 +66,7 @@ struct engine_known {
     uint32_t pid;
     uint64_t start, batch;
     Tiercel__Process *full, *parent; // in that batch's arena
+    Tiercel__Process *brief;         // what the journal has with each event after the first
 };
 
 // What responses ask of the engine; respond owns them, and tells them again to a new engine.

@@ -5,9 +5,20 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define SHARED 16 // processes that are remembered
+
+// Thousands of events of a batch share the message of the process that acted: it is packed for the last of them, and
+// copied for those before.
+struct shared {
+    const ProtobufCMessage *message;
+    const uint8_t *at;
+    size_t n;
+};
+
 struct pack {
     uint8_t *begin, *at; // what is before `at` is free
     int failed;
+    struct shared shared[SHARED];
 };
 
 static bool room(struct pack *p, size_t n)
@@ -45,6 +56,20 @@ static void put_varint(struct pack *p, uint64_t v)
 
 static void put_message(struct pack *p, const ProtobufCMessage *m);
 
+static void put_shared(struct pack *p, const ProtobufCMessage *m)
+{
+    struct shared *s = &p->shared[((uintptr_t)m * 0x9e3779b97f4a7c15u) >> 60];
+    const uint8_t *end = p->at;
+
+    if (m && s->message == m) {
+        put_bytes(p, s->at, s->n);
+        return;
+    }
+    put_message(p, m);
+    if (!p->failed)
+        *s = (struct shared){m, p->at, (size_t)(end - p->at)};
+}
+
 // One value of this field, and its tag.
 static void put_value(struct pack *p, const ProtobufCFieldDescriptor *f, const void *value)
 {
@@ -53,7 +78,10 @@ static void put_value(struct pack *p, const ProtobufCFieldDescriptor *f, const v
 
     switch (f->type) {
     case PROTOBUF_C_TYPE_MESSAGE:
-        put_message(p, *(const ProtobufCMessage *const *)value);
+        if (f->descriptor == &tiercel__process__descriptor)
+            put_shared(p, *(const ProtobufCMessage *const *)value);
+        else
+            put_message(p, *(const ProtobufCMessage *const *)value);
         put_varint(p, (uint64_t)(end - p->at));
         wire = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
         break;
@@ -176,7 +204,7 @@ static void put_message(struct pack *p, const ProtobufCMessage *m)
 
 long event_pack(const ProtobufCMessage *message, uint8_t *to, size_t n)
 {
-    struct pack p = {to, to + n, 0};
+    struct pack p = {.begin = to, .at = to + n};
 
     put_message(&p, message);
     return p.failed ? p.failed : (long)(to + n - p.at);

@@ -92,6 +92,43 @@ static void every_field_is_packed_as_protobuf_c_does(void **state)
     }
 }
 
+// Forty processes in turn, each acting many times: more than are remembered at once.
+static void what_events_share_is_packed_with_each(void **state)
+{
+    (void)state;
+    enum { EVENTS = 400, PROCESSES = 40 };
+    static Tiercel__Event events[EVENTS], *list[EVENTS];
+    static Tiercel__Process processes[PROCESSES];
+    static Tiercel__ProcessId ids[PROCESSES];
+    static uint8_t wanted[EVENTS * 64], got[EVENTS * 64];
+    Tiercel__Batch batch = TIERCEL__BATCH__INIT;
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        tiercel__process_id__init(&ids[i]);
+        tiercel__process__init(&processes[i]);
+        ids[i].pid = ids[i].start = i * 1000;
+        processes[i].id = &ids[i];
+        processes[i].has_name = 1;
+        processes[i].name = (ProtobufCBinaryData){i % 9, (uint8_t *)"a service"};
+    }
+    for (unsigned i = 0; i < EVENTS; i++) {
+        tiercel__event__init(&events[i]);
+        events[i].process = &processes[i * i % PROCESSES];
+        events[i].parent = i % 3 ? &processes[i / 16 % PROCESSES] : NULL;
+        list[i] = &events[i];
+    }
+    batch.events = list;
+    batch.n_events = EVENTS;
+    size_t n = tiercel__batch__pack(&batch, wanted);
+    assert_true(n > EVENTS * 10 && n < sizeof got);
+    assert_int_equal(event_pack(&batch.base, got, sizeof got), n);
+    assert_memory_equal(got + sizeof got - n, wanted, n);
+    ids[39].pid = 7; // another batch: nothing is remembered from before
+    assert_int_equal(tiercel__batch__pack(&batch, wanted),
+                     event_pack(&batch.base, got, sizeof got));
+    assert_memory_equal(got + sizeof got - tiercel__batch__get_packed_size(&batch), wanted,
+                        tiercel__batch__get_packed_size(&batch));
+}
+
 static void what_is_not_known_to_the_schema_is_kept(void **state)
 {
     (void)state;
@@ -129,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_is_packed_as_protobuf_c_does),
+        cmocka_unit_test(what_events_share_is_packed_with_each),
         cmocka_unit_test(what_is_not_known_to_the_schema_is_kept),
         cmocka_unit_test(what_could_never_be_read_is_refused),
     };
