@@ -63,13 +63,16 @@ static __always_inline void report(struct bpf_sock_addr *ctx, const u32 ip[4], u
     struct task_struct *task;
     struct bpf_sock *sk = ctx->sk;
     struct record_connect r = {};
+    u64 now = bpf_ktime_get_boot_ns();
 
-    if (!(connect_flags & CONNECT_DENIED) && !bulk_allowed(COUNT_CONNECT))
+    if (!(connect_flags & CONNECT_DENIED) &&
+        !bulk_allowed_at(now, bpf_get_current_pid_tgid() >> 32, bpf_get_current_cgroup_id(),
+                         COUNT_CONNECT))
         return;
     task = (struct task_struct *)bpf_get_current_task_btf();
     r.r.bytes = sizeof r;
     r.r.kind = RECORD_CONNECT;
-    r.r.time = bpf_ktime_get_boot_ns();
+    r.r.time = now;
     r.r.pid = task->tgid;
     r.r.tid = task->pid;
     r.r.start = task->group_leader->start_boottime;

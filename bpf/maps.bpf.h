@@ -75,12 +75,13 @@ static __always_inline bool bulk_within(u32 slot_number, u64 second, u32 limit)
 }
 
 // Whether one more bulk record of this process may be sent now; counted where not. `cgroup` 0: not known. Before
-// anything is spent on the record. Structural records are never asked for.
-static __always_inline bool bulk_allowed_for(u32 tgid, u64 cgroup, u32 class)
+// anything is spent on the record. Structural records are never asked for. `now`: CLOCK_BOOTTIME, which is dear: the
+// record wants it, too.
+static __always_inline bool bulk_allowed_at(u64 now, u32 tgid, u64 cgroup, u32 class)
 {
     u32 zero = 0;
     struct exec_config *c = bpf_map_lookup_elem(&config, &zero);
-    u64 second = bpf_ktime_get_boot_ns() >> 30;
+    u64 second = now >> 30;
     struct counters *row;
 
     if (!c)
@@ -93,6 +94,11 @@ static __always_inline bool bulk_allowed_for(u32 tgid, u64 cgroup, u32 class)
     if (row && class < COUNT_CLASSES)
         __sync_fetch_and_add(&row->throttled[class], 1);
     return false;
+}
+
+static __always_inline bool bulk_allowed_for(u32 tgid, u64 cgroup, u32 class)
+{
+    return bulk_allowed_at(bpf_ktime_get_boot_ns(), tgid, cgroup, class);
 }
 
 // The same for the current task; not in programs that run for packets.
