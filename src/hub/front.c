@@ -236,7 +236,9 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_OPENSSL_PERFORM_CLIENT_CERT_VERIFICATION:
         return n ? 0 : 1; // OpenSSL's verdict; without this line every certificate is taken
     case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
-        return X509_STORE_add_cert(SSL_CTX_get_cert_store(user), front.authority) != 1;
+        // It is shown, too: a host that enrols may know it by its fingerprint only.
+        return X509_STORE_add_cert(SSL_CTX_get_cert_store(user), front.authority) != 1 ||
+               SSL_CTX_add1_chain_cert((SSL_CTX *)user, front.authority) != 1;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: // neither HTTP/2 nor WebSocket
         return -1;
     case LWS_CALLBACK_HTTP:
