@@ -175,7 +175,9 @@ int child_hello(struct parent *p, enum role role)
     int r = child_send(p, role, ORDER_SETUP, &p->setup, sizeof(p->setup));
     if (r == 0)
         r = child_give(p, role, GIVE_PAGE, 0, c->page_fd);
-    if (r == 0 && role != ROLE_RESPOND)
+    if (r == 0 && role == ROLE_UPLINK)
+        r = enrolled_give(p);
+    if (r == 0 && role != ROLE_RESPOND && role != ROLE_UPLINK)
         r = child_give(p, role, GIVE_TABLE, 0, p->table_fd);
     if (r == 0 && (engine || role == ROLE_SENSOR))
         r = child_give(p, role, GIVE_PROTECT, 0, p->protect_fd);
@@ -355,7 +357,8 @@ void child_watch(struct parent *p)
                 child_kill(p, role, why);
             else if (c->state == CHILD_ENDING && now - c->since_ns > 2 * SECOND_NS)
                 kill(c->pid, SIGKILL);
-        } else if (!p->stopping && now >= c->not_before_ns && child_start(p, role) < 0) {
+        } else if (!p->stopping && now >= c->not_before_ns &&
+                   (role != ROLE_UPLINK || enrolled(p)) && child_start(p, role) < 0) {
             c->not_before_ns = now + SECOND_NS;
         }
     }

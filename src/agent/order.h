@@ -23,7 +23,8 @@ enum order {
     ORDER_COVERAGE, // engine: struct order_coverage, which mechanisms work: into the journal's next batch
     ORDER_RESPOND, // respond: struct order_respond, answered with TOLD_RESPONSE
     ORDER_UNDO,    // respond: struct order_undo, answered with TOLD_RESPONSE
-    ORDER_NO_SEGMENT, // engine: struct order_no_segment, instead of GIVE_SEGMENT: count the loss, ask again later
+    ORDER_NO_SEGMENT, // engine: struct order_no_segment, instead of GIVE_SEGMENT: count the loss, ask again later;
+    // uplink: instead of GIVE_SPOOL
 };
 
 enum give {
@@ -37,6 +38,8 @@ enum give {
     // again, each with the same number, after the sensor was restarted
     GIVE_PROTECT, // memory file: struct protect_settings (sensor/protect.h), sealed: sensor, engine; at the start
     GIVE_SEGMENT, // journal file, append-only; order_give.number is its number: engine, after TOLD_NEXT_SEGMENT
+    GIVE_ENROLMENT, // file hub.pem (link/enrolment.h), for reading: uplink, at the start
+    GIVE_SPOOL, // journal file, for reading; order_give.number64 is its number: uplink, after TOLD_WANT_SEGMENT
     GIVE_COUNT,
 };
 enum give_probe { // the members of struct probe_fds that the engine uses
@@ -105,6 +108,7 @@ enum told {
     // once in an engine's life and only before its first TOLD_NEXT_SEGMENT
     TOLD_STOPPED,  // engine: everything is on disk
     TOLD_RESPONSE, // respond: struct told_response
+    TOLD_WANT_SEGMENT, // uplink: struct told_segment: the first journal file with this number or a higher one
 };
 struct told_response {
     uint32_t caller, number;

@@ -141,6 +141,10 @@ static void handle(struct parent *p, enum role role, struct link_message *m)
         if (role == ROLE_ENGINE)
             segments_next(p, link_body(m, struct told_segment));
         break;
+    case TOLD_WANT_SEGMENT:
+        if (role == ROLE_UPLINK)
+            segments_lend(p, link_body(m, struct told_segment));
+        break;
     case TOLD_RESPONSE:
         if (role == ROLE_RESPOND)
             serve_response(p, link_body(m, struct told_response));
@@ -306,6 +310,7 @@ static void loop(struct parent *p)
             // After a pause of our own (a suspended machine) everybody looks silent: give them a turn first.
             if (!p->tick_ns || now - p->tick_ns < 2 * SECOND_NS)
                 child_watch(p);
+            enrolled_watch(p);
             arming_watch(p);
             report(p);
             p->tick_ns = now;
@@ -489,6 +494,7 @@ int parent_run(const struct config *config, int32_t scope_pid)
     parent_state(&p, "started", "version %s, %s mode", TIERCEL_VERSION,
                  p.config.prevent ? "prevent" : "detect");
     p.tick_ns = os_monotonic_ns();
+    enrolled_watch(&p);
     child_watch(&p); // starts all
     loop(&p);
     clean_up(&p);

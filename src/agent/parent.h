@@ -53,6 +53,13 @@ struct segments {
     int folder;
     uint64_t bound, bytes, first, last, deleted;
     bool cut_allowed; // once for each engine, before its first segment
+    bool wanted;      // a hub is to have them
+    uint64_t unsent_from,
+        unsent; // the file that the hub has not wholly; how many such were deleted
+};
+
+struct hub_file { // hub.pem in the state folder; all zero: the host is not enrolled
+    uint64_t inode, changed_ns, size;
 };
 
 struct parent {
@@ -61,6 +68,7 @@ struct parent {
     struct child children[ROLE_COUNT];
     struct arming arming;
     struct segments segments;
+    struct hub_file hub;
     int table_fd, protect_fd;
     struct gate_table *table;
     int probes[GIVE_PROBE_COUNT];
@@ -122,6 +130,16 @@ int segments_open(struct segments *s, const char *state, uint64_t bound, struct 
 void segments_look(struct segments *s); // counts what is there
 void segments_next(struct parent *p, const struct told_segment *told);
 void segments_cut(struct parent *p, const struct told_segment *told);
+void segments_lend(struct parent *p, const struct told_segment *told);
+
+// ---- enrolled.c
+static inline bool enrolled(const struct parent *p)
+{
+    return p->hub.inode;
+}
+void enrolled_watch(
+    struct parent *p); // every tick: a new enrolment gets a new uplink, none gets none
+int enrolled_give(struct parent *p); // the file, to the uplink
 
 // ---- covered.c
 uint64_t

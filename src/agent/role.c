@@ -20,6 +20,7 @@ static const struct {
     [ROLE_PARENT] = {"parent", NULL},           [ROLE_SENSOR] = {"sensor", sensor_role},
     [ROLE_ENGINE] = {"engine", engine_role},    [ROLE_WARDEN] = {"warden", warden_role},
     [ROLE_RESPOND] = {"respond", respond_role}, [ROLE_GUARDIAN] = {"guardian", guardian_role},
+    [ROLE_UPLINK] = {"uplink", uplink_role},
 };
 
 const char *role_name(enum role role)
@@ -127,6 +128,8 @@ static int prepare(struct role_context *context)
     int r = 0;
     if (context->role == ROLE_ENGINE) // maps the table itself
         return engine_prepare(context);
+    if (context->role == ROLE_UPLINK)
+        return uplink_prepare(context);
     if (context->given[GIVE_TABLE] >= 0)
         r = gate_table_map(context->given[GIVE_TABLE], &context->table);
     if (r < 0 || context->role == ROLE_RESPOND)

@@ -18,6 +18,7 @@ enum role {
     ROLE_WARDEN,
     ROLE_RESPOND,
     ROLE_GUARDIAN,
+    ROLE_UPLINK, // last: it is there only where the host is enrolled at a hub
     ROLE_COUNT
 };
 
@@ -52,6 +53,7 @@ struct role_page { // shared with the parent alone; the role writes, the parent 
         beat_ns; // CLOCK_MONOTONIC of the last sign of life: role_beat() at least every 250 ms
     _Atomic uint64_t unused[7];
     struct control_engine engine; // the engine's counters, written as plain members
+    struct control_uplink uplink; // the uplink's
 };
 
 #define ROLE_PROBES_MAX 32
@@ -81,6 +83,9 @@ int sensor_prepare(struct role_context *context);
 int warden_role(struct role_context *context);
 int respond_role(struct role_context *context);
 int guardian_role(struct role_context *context);
+// Reads the enrolment, loads libcurl (which no other role has in memory), makes ready what resolves names.
+int uplink_prepare(struct role_context *context);
+int uplink_role(struct role_context *context);
 
 void role_beat(struct role_context *context);
 // One message from the parent, without waiting when `wait` is 0. ORDER_GIVE and ORDER_PIDS are taken into the context

@@ -34,6 +34,9 @@ static const int respond_calls[] = {SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_si
 static const int guardian_calls[] = {SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal),
                                      SCMP_SYS(kill), -1};
 
+// Speaks to a hub: IPv4 and IPv6 outwards only. Opens files for reading as any user may: resolving names needs some.
+static const int uplink_calls[] = {SCMP_SYS(fdatasync), -1};
+
 static const struct role_spec specs[ROLE_COUNT] = {
     [ROLE_PARENT] = {.sandbox = {.name = "tierceld"}},
     [ROLE_SENSOR] = {.sandbox = {.name = "tierceld-sensor",
@@ -75,6 +78,13 @@ static const struct role_spec specs[ROLE_COUNT] = {
                                    .nice = -20,
                                    .real_time = true,
                                    .lock_memory = true}},
+    // Waits for the network; its callback beats once a second.
+    [ROLE_UPLINK] = {.sandbox = {.name = "tierceld-uplink",
+                                 .uid = ROLE_UID_BASE + ROLE_UPLINK,
+                                 .allow = OS_OPEN_READ | OS_THREADS | OS_CONNECT,
+                                 .calls = uplink_calls,
+                                 .nice = 10},
+                     .silent_ms = 30000},
 };
 
 const struct role_spec *role_spec(enum role role)

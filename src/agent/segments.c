@@ -63,6 +63,7 @@ static uint64_t keep_bound(struct segments *s, uint64_t room)
         if (unlinkat(s->folder, name, 0) < 0)
             break;
         s->bytes -= size;
+        s->unsent += s->wanted && numbers[first - 1] >= s->unsent_from;
         deleted++;
     }
     s->first = n > first ? numbers[first] : 0;
@@ -133,4 +134,29 @@ void segments_cut(struct parent *p, const struct told_segment *told)
     else
         parent_state(p, "journal", "segment %llu cut to %llu bytes: its last batch was torn",
                      (unsigned long long)told->number, (unsigned long long)told->size);
+}
+
+// For reading, to the uplink, whose user may open none of them.
+void segments_lend(struct parent *p, const struct told_segment *told)
+{
+    _cleanup_free_ uint64_t *numbers = NULL;
+    size_t n = 0, i = 0;
+    char name[32];
+    if (!told)
+        return;
+    int r = journal_list(p->segments.folder, &numbers, &n);
+    while (i < n && numbers[i] < told->number)
+        i++;
+    _cleanup_close_ int fd = -1;
+    if (r == 0 && i < n) {
+        journal_name(numbers[i], name);
+        fd = openat(p->segments.folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        r = fd < 0 ? -errno : 0;
+    }
+    if (fd >= 0) {
+        child_give(p, ROLE_UPLINK, GIVE_SPOOL, numbers[i], fd);
+        return;
+    }
+    struct order_no_segment no = {.number = told->number, .code = r < 0 ? r : -ENOENT};
+    child_send(p, ROLE_UPLINK, ORDER_NO_SEGMENT, &no, sizeof(no));
 }

@@ -12,9 +12,9 @@
 static void fill_roles(const struct parent *p, struct control_status *s)
 {
     uint64_t now = os_monotonic_ns();
-    s->n_roles = ROLE_COUNT;
+    s->n_roles = enrolled(p) ? ROLE_COUNT : ROLE_UPLINK;
     _Static_assert(ROLE_COUNT <= CONTROL_ROLES, "a row each");
-    for (enum role role = ROLE_PARENT; role < ROLE_COUNT; role++) {
+    for (enum role role = ROLE_PARENT; role < s->n_roles; role++) {
         const struct child *c = &p->children[role];
         struct control_role *row = &s->roles[role];
         *row = (struct control_role){.uid = role_spec(role)->sandbox.uid, .pid = c->pid};
@@ -68,6 +68,13 @@ static void fill(struct parent *p, struct control_status *s)
     const struct role_page *page = p->children[ROLE_ENGINE].page;
     if (page)
         s->engine = page->engine;
+    const struct role_page *uplink = p->children[ROLE_UPLINK].page;
+    s->enrolled = enrolled(p);
+    s->uplink = enrolled(p) && uplink ? uplink->uplink : (struct control_uplink){0};
+    s->uplink.hub[sizeof(s->uplink.hub) - 1] = 0;
+    s->uplink.client[sizeof(s->uplink.client) - 1] = 0;
+    s->uplink.why[sizeof(s->uplink.why) - 1] = 0;
+    s->journal_unsent = p->segments.unsent;
     s->engine.problem[sizeof(s->engine.problem) - 1] = 0;
     s->engine.rules_version[sizeof(s->engine.rules_version) - 1] = 0;
     s->works = covered_works(p);

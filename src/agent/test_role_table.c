@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static pid_t other; // a root process that waits
+static pid_t other;   // a root process that waits
+static bool connects; // this role may
 
 #define REFUSED(call) (errno = 0, (call) < 0 && errno == EPERM)
 #define HERE(condition)                                                                            \
@@ -42,8 +44,10 @@ static int try_all(void)
     HERE(REFUSED((int)ptrace(PTRACE_ATTACH, other, 0, 0)));
     HERE(REFUSED((int)process_vm_writev(other, &v, 1, &v, 1, 0)));
     HERE(REFUSED((int)syscall(SYS_pidfd_getfd, 0, 0, 0)));
-    HERE(REFUSED(socket(AF_INET, SOCK_STREAM, 0)) && REFUSED(socket(AF_UNIX, SOCK_STREAM, 0)));
-    HERE(REFUSED(socket(AF_NETLINK, SOCK_RAW, 0)));
+    HERE(REFUSED(socket(AF_UNIX, SOCK_STREAM, 0)) && REFUSED(socket(AF_PACKET, SOCK_RAW, 0)));
+    HERE(connects ||
+         (REFUSED(socket(AF_INET, SOCK_STREAM, 0)) && REFUSED(socket(AF_NETLINK, SOCK_RAW, 0))));
+    HERE(REFUSED(listen(0, 1)) && REFUSED(accept4(0, NULL, NULL, 0)));
     HERE(REFUSED(unlink("/tmp/tiercel-role")) && REFUSED(chmod("/tmp", 0700)) &&
          REFUSED(chown("/tmp", 0, 0)) && REFUSED(symlink("/tmp", "/tmp/tiercel-role")));
     HERE(REFUSED(mount("none", "/mnt", "tmpfs", 0, NULL)) && REFUSED(unshare(CLONE_NEWNS)));
@@ -169,9 +173,22 @@ static int try_guardian(void)
     return line ? line : try_nothing();
 }
 
+static int try_uplink(void)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    HERE(fd >= 0); // its work
+    HERE(REFUSED(bind(fd, (struct sockaddr *)&here, sizeof(here))) && REFUSED(listen(fd, 1)));
+    errno = 0;
+    HERE(open("/etc/shadow", O_RDONLY) < 0 && errno == EACCES);
+    HERE(REFUSED(kill(other, 0)) && REFUSED((int)syscall(SYS_pidfd_open, other, 0)));
+    int line = try_files();
+    return line ? line : try_nothing();
+}
+
 static int (*const tries[ROLE_COUNT])(void) = {
     [ROLE_SENSOR] = try_sensor,   [ROLE_ENGINE] = try_engine,     [ROLE_WARDEN] = try_warden,
-    [ROLE_RESPOND] = try_respond, [ROLE_GUARDIAN] = try_guardian,
+    [ROLE_RESPOND] = try_respond, [ROLE_GUARDIAN] = try_guardian, [ROLE_UPLINK] = try_uplink,
 };
 
 static void test_forbidden_calls_are_refused_in_every_role(void **state)
@@ -191,6 +208,7 @@ static void test_forbidden_calls_are_refused_in_every_role(void **state)
             struct error e = {0};
             if (os_sandbox_enter(&role_spec(role)->sandbox, NULL, &e) < 0)
                 _exit(1);
+            connects = role == ROLE_UPLINK;
             int line[2] = {try_all(), tries[role]()};
             _exit(write(channel[1], line, sizeof(line)) == sizeof(line) ? 0 : 2);
         }
@@ -220,6 +238,7 @@ static void test_users_differ_and_only_the_sensor_has_admin(void **state)
             assert_true(s->uid != role_spec(b)->sandbox.uid);
     }
     assert_int_equal(role_spec(ROLE_WARDEN)->sandbox.capabilities, 0);
+    assert_int_equal(role_spec(ROLE_UPLINK)->sandbox.capabilities, 0);
     assert_int_equal(role_spec(ROLE_RESPOND)->sandbox.capabilities,
                      1ull << CAP_KILL | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_CHOWN |
                          1ull << CAP_FOWNER | 1ull << CAP_FSETID | 1ull << CAP_SETFCAP);

@@ -128,6 +128,43 @@ static void test_oldest_whole_segments_are_deleted_at_the_bound(void **state)
     assert_int_equal(parent.segments.last, 7);
 }
 
+static void test_what_a_hub_never_had_is_counted_when_deleted(void **state)
+{
+    (void)state;
+    parent.segments.wanted = true;
+    parent.segments.unsent_from = 3; // it has 1 and 2
+    for (uint64_t i = 1; i <= 6; i++)
+        put(i, 1000);
+    close(ask(7));
+    assert_int_equal(parent.segments.deleted, 3);
+    assert_int_equal(parent.segments.unsent, 1);
+}
+
+static void test_uplink_gets_files_for_reading_only(void **state)
+{
+    (void)state;
+    static struct link_message m;
+    int pair[2];
+    char c;
+    assert_int_equal(link_pair(pair), 0);
+    parent.children[ROLE_UPLINK] = (struct child){.state = CHILD_RUNNING, .channel = pair[0]};
+    put(4, 10);
+    put(6, 10);
+    segments_lend(&parent, &(struct told_segment){.number = 5});
+    assert_int_equal(link_receive(pair[1], &m, 0), 1);
+    assert_int_equal(link_body(&m, struct order_give)->what, GIVE_SPOOL);
+    assert_int_equal(link_body(&m, struct order_give)->number64, 6);
+    assert_int_equal(fcntl(m.fds[0], F_GETFL) & O_ACCMODE, O_RDONLY);
+    assert_int_equal(read(m.fds[0], &c, 1), 1);
+    link_message_done(&m);
+    segments_lend(&parent, &(struct told_segment){.number = 7});
+    assert_int_equal(link_receive(pair[1], &m, 0), 1);
+    assert_int_equal(m.type, ORDER_NO_SEGMENT);
+    assert_int_equal(link_body(&m, struct order_no_segment)->code, -ENOENT);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void test_newest_two_stay_whatever_their_size(void **state)
 {
     (void)state;
@@ -178,6 +215,8 @@ int main(void)
         CASE(test_segment_is_made_and_appended_to),
         CASE(test_only_the_last_or_the_next_number_is_given),
         CASE(test_oldest_whole_segments_are_deleted_at_the_bound),
+        CASE(test_what_a_hub_never_had_is_counted_when_deleted),
+        CASE(test_uplink_gets_files_for_reading_only),
         CASE(test_newest_two_stay_whatever_their_size),
         CASE(test_link_in_the_folder_is_not_followed),
         CASE(test_torn_tail_is_cut_once_and_only_from_the_newest),

@@ -7,6 +7,7 @@
 #include "sensor/watch.h"
 
 #include <errno.h>
+#include <time.h>
 
 static const struct option options[] = {OPTION_JSON, {0}};
 
@@ -136,6 +137,7 @@ static void print_running(struct cli *cli, const struct control_status *s, struc
     status_print_filesystems(t, s, b);
     buf_add_char(b, '\n');
     status_print_limits(t, b);
+    status_print_hub(t, s, (uint64_t)time(NULL) * 1000000000u, b);
     if (s->why[0]) {
         buf_add_char(b, '\n');
         style_text(t, STYLE_RED, "Problem: ", b);

@@ -99,7 +99,7 @@ static int take(const struct http_reply *reply, struct enrolment *mine, struct e
             tiercel__link__enrol_reply__free_unpacked(got, NULL);
         return error_set(e, -EPROTO, "the hub's answer cannot be read");
     }
-    strcpy(mine->client, got->client);
+    snprintf(mine->client, sizeof mine->client, "%s", got->client);
     int r = enrolment_url(str_from(got->agents_url), mine->url, sizeof mine->url, e);
     if (r == 0)
         r = enrolment_take(mine, str_bytes(got->certificate.data, got->certificate.len),

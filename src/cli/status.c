@@ -196,6 +196,7 @@ void status_print_summary(const struct term *t, const struct control_status *s, 
     add_limits(&table, s);
     add_counts(&table, s);
     add_journal(&table, s);
+    status_add_hub(&table, s, now_ns);
     add_roles(&table, s);
     table_print(&table, t, 2, out);
 }

@@ -124,6 +124,35 @@ static void counts(const struct control_status *s, struct buf *out)
         number(values[i].name, values[i].value, out);
 }
 
+static void hub(const struct control_status *s, struct buf *out)
+{
+    const struct control_uplink *u = &s->uplink;
+    if (!s->enrolled) {
+        buf_add_str(out, STR(",\"hub\":null"));
+        return;
+    }
+    buf_add_str(out, STR(",\"hub\":{"));
+    TEXT("url", u->hub, out);
+    buf_add_char(out, ',');
+    TEXT("client", u->client, out);
+    buf_addf(out, ",\"state\":\"%s\",", status_link_word(u->state));
+    TEXT("why", u->why, out);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } values[] = {
+        {"next", u->next},           {"acknowledged_ns", u->acknowledged_ns},
+        {"reached_s", u->reached_s}, {"records", u->records},
+        {"events", u->events},       {"bytes", u->bytes},
+        {"missing", u->missing},     {"damaged", u->damaged},
+        {"too_large", u->too_large}, {"left_out", u->left_out},
+        {"failures", u->failures},   {"unsent_segments_deleted", s->journal_unsent},
+    };
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        number(values[i].name, values[i].value, out);
+    buf_add_char(out, '}');
+}
+
 void status_json(const struct control_status *s, struct buf *out)
 {
     static const char *const modes[] = {"detect", "prevent"};
@@ -150,6 +179,7 @@ void status_json(const struct control_status *s, struct buf *out)
     buf_add_str(out, STR(",\"coverage\":"));
     status_json_coverage(s->works, out);
     filesystems(s, out);
+    hub(s, out);
     roles(s, out);
     buf_add_char(out, '}');
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define CONTROL_SOCKET "/run/tiercel/control.sock"
-#define CONTROL_VERSION 3
+#define CONTROL_VERSION 4
 
 enum control_verb {
     CONTROL_STATUS,
@@ -70,11 +70,33 @@ struct control_engine {
     char rules_version[68]; // hexadecimal
     char problem[188];      // the last one, empty when none
 };
+enum control_link {    // what the state of the link to a hub is
+    CONTROL_LINK_NONE, // not enrolled, or the role is starting
+    CONTROL_LINK_CONNECTING,
+    CONTROL_LINK_CONNECTED,
+    CONTROL_LINK_CATCHING_UP, // the hub has not all that was there when we last looked
+    CONTROL_LINK_UNREACHED,   // see why; tried again by itself
+    CONTROL_LINK_REFUSED,     // see why; somebody must do something
+};
+// What the uplink counts since its start; it is the only writer of its page.
+struct control_uplink {
+    uint32_t state, unused;
+    uint64_t next;                   // sequence of the record that the hub has not yet
+    uint64_t acknowledged_ns;        // newest time in what the hub has acknowledged
+    uint64_t reached_s;              // wall clock of the hub's last answer; 0 none
+    uint64_t records, events, bytes; // acknowledged
+    uint64_t missing; // records that were not there any more; damaged ones and too large ones too
+    uint64_t damaged, too_large, left_out; // places; records; records that the hub refused twice
+    uint64_t failures;
+    uint64_t file; // of the journal, where it is; 0 nowhere yet
+    char hub[128], client[64];
+    char why[192]; // empty: nothing is wrong
+};
 struct control_gate {
     uint64_t asked, allowed, denied, overdue, late_denied, unanswerable, by_warden, no_engine;
 };
 
-#define CONTROL_ROLES 6
+#define CONTROL_ROLES 7
 #define CONTROL_MECHANISMS 40
 #define CONTROL_FILESYSTEMS 96
 struct control_status {
@@ -94,6 +116,9 @@ struct control_status {
     struct control_filesystem filesystems[CONTROL_FILESYSTEMS];
     struct control_gate gate;
     struct control_engine engine;
+    struct control_uplink uplink;
+    uint32_t enrolled, unused;
+    uint64_t journal_unsent;               // whole segments deleted that the hub may not have had
     uint64_t journal_bytes, journal_bound; // on disk
     uint64_t journal_first, journal_last;  // segment numbers
     uint64_t journal_deleted; // whole segments deleted to keep the bound, since the start

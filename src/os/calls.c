@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/fanotify.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 // What glibc and any loop over descriptors need, and what gives nothing away.
@@ -169,6 +172,27 @@ static int allow_files(scmp_filter_ctx filter)
     return allow_list(filter, calls);
 }
 
+static int allow_connect(scmp_filter_ctx filter)
+{
+    static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
+    static const int calls[] = {SCMP_SYS(connect),     SCMP_SYS(getsockopt),
+                                SCMP_SYS(setsockopt),  SCMP_SYS(getsockname),
+                                SCMP_SYS(getpeername), SCMP_SYS(sendto),
+                                SCMP_SYS(recvfrom),    SCMP_SYS(sendmmsg),
+                                SCMP_SYS(shutdown),    -1};
+    int r = allow_list(filter, calls);
+    for (size_t i = 0; r == 0 && i < sizeof(families) / sizeof(*families); i++)
+        r = ALLOW_IF(socket, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)families[i]));
+    if (r == 0) // netlink, to learn this host's own addresses
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bind), 1,
+                             SCMP_A2_32(SCMP_CMP_EQ, (uint32_t)sizeof(struct sockaddr_nl)));
+    if (r == 0) // with itself, to wake its own loop
+        r = ALLOW_IF(socketpair, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+    if (r == 0)
+        r = ALLOW_IF(ioctl, SCMP_A1_32(SCMP_CMP_EQ, FIONREAD));
+    return r < 0 ? r : ALLOW_IF(ioctl, SCMP_A1_32(SCMP_CMP_EQ, FIONBIO));
+}
+
 static int build(scmp_filter_ctx filter, unsigned allow, const int *calls)
 {
     // So that abort() works, and nothing can be sent to others by these.
@@ -193,6 +217,8 @@ static int build(scmp_filter_ctx filter, unsigned allow, const int *calls)
         r = allow_links(filter);
     if (r == 0 && allow & OS_FILES)
         r = allow_files(filter);
+    if (r == 0 && allow & OS_CONNECT)
+        r = allow_connect(filter);
     if (r == 0 && allow & OS_MARK_INODE)
         r = ALLOW_IF(fanotify_mark,
                      ARGUMENT(1, ~(uint64_t)(FAN_MARK_ADD | FAN_MARK_REMOVE) & UINT32_MAX, 0));

@@ -23,6 +23,8 @@ enum os_allow {
     OS_BPF_LINKS = 1024,  // bpf(2): attach, pin and find programs that were loaded before
     OS_FILES =
         2048, // files and names as its user and capabilities allow: open for writing, rename, owner, mode
+    OS_CONNECT =
+        4096, // sockets of IPv4, IPv6 and netlink that connect; none that listens or accepts
     OS_EXECUTABLE_MEMORY = 32, // mmap and mprotect with PROT_EXEC (just-in-time compiled matchers)
 };
 

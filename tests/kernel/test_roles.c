@@ -30,7 +30,7 @@ static bool is_running(const struct control_status *s, const void *context)
     for (uint32_t i = 0; i < s->n_roles; i++)
         if (s->roles[i].state != CONTROL_ROLE_RUNNING)
             return false;
-    return s->n_roles == ROLE_COUNT;
+    return s->n_roles == ROLE_UPLINK; // not enrolled: test_uplink.c has the other case
 }
 
 static bool is_armed(const struct control_status *s, const void *context)
@@ -130,7 +130,7 @@ static bool is_disarmed(const struct control_status *s, const void *context)
 
 static void check_table(const struct control_status *s, bool prevent)
 {
-    for (enum role role = ROLE_PARENT; role < ROLE_COUNT; role++) {
+    for (enum role role = ROLE_PARENT; role < ROLE_UPLINK; role++) {
         check_role(s, role);
         bool holder = prevent && (role == ROLE_ENGINE || role == ROLE_WARDEN);
         assert_int_equal(holds_gate(s->roles[role].pid), holder);
@@ -176,7 +176,7 @@ static void test_each_role_killed_or_stopped_is_replaced_and_armed_again(void **
     agent_start(&a, "prevent");
     agent_wait(&a, "not armed", is_armed, NULL, &s);
     for (unsigned i = 0; i < 2; i++)
-        for (enum role role = ROLE_PARENT + 1; role < ROLE_COUNT; role++) {
+        for (enum role role = ROLE_PARENT + 1; role < ROLE_UPLINK; role++) {
             struct replaced r = {role, s.roles[role].pid};
             assert_int_equal(kill(r.pid, ends[i]), 0);
             assert_int_equal(agent_exec(&a, "/bin/true", "while it is gone"), 0);
@@ -215,7 +215,7 @@ static void test_parent_killed_takes_all_along(void **state)
     agent_wait(&a, "not armed", is_armed, NULL, &s);
     kill(a.pid, SIGKILL);
     assert_int_equal(agent_exec(&a, "/bin/true", "nobody answers"), 0);
-    for (enum role role = ROLE_PARENT + 1; role < ROLE_COUNT; role++)
+    for (enum role role = ROLE_PARENT + 1; role < ROLE_UPLINK; role++)
         for (int i = 0; kill(s.roles[role].pid, 0) == 0; i++) {
             assert_true(i < 200);
             poll(NULL, 0, 50);
@@ -347,7 +347,7 @@ static void test_end_leaves_nothing_behind(void **state)
     kill(a.pid, SIGINT);
     siginfo_t info;
     assert_int_equal(waitid(P_PID, (id_t)a.pid, &info, WEXITED | WNOWAIT), 0);
-    for (enum role role = ROLE_PARENT + 1; role < ROLE_COUNT; role++)
+    for (enum role role = ROLE_PARENT + 1; role < ROLE_UPLINK; role++)
         assert_int_equal(kill(s.roles[role].pid, 0), -1);
     for (size_t i = 0; i < n; i++)
         for (int j = 0; link_exists(links[i]); j++) { // the kernel frees them a grace period later
