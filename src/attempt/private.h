@@ -9,6 +9,7 @@
 #define UNIT_KEY 57 // kind, host, boot, two numbers
 #define PROCESSES_MAX ((size_t)1 << 18)
 #define LOSSES_MAX ((size_t)1 << 16)
+#define OUTS_MAX ((size_t)1 << 19) // connections that lineages opened
 #define LINKS_MAX ((size_t)4096)
 #define OTHERS 3 // processes that use the same means without being detected: then it says nothing
 #define SENT_MUCH 1024 // bytes of one flow: more than a request for a file

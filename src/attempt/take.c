@@ -307,7 +307,10 @@ static int by_detection(const void *p, const void *q)
     DIFFER(x->detection, y->detection);
     DIFFER(x->time, y->time);
     DIFFER(x->id, y->id);
-    return memcmp(x, y, sizeof *x);
+    DIFFER(x->stopped, y->stopped);
+    DIFFER(x->before, y->before);
+    DIFFER(x->mechanism, y->mechanism);
+    return 0;
 }
 
 static void sort_all(struct attempts *a)

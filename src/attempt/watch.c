@@ -118,7 +118,7 @@ static void opened(struct attempts *a, const struct attempt_node *n, const Tierc
     if (!tuple_of(from, to, out.tuple) || !address_value(to, value, NULL, 0) ||
         address_is_here(value))
         return;
-    if (room(a, &a->outs, a->n_outs, &a->cap_outs, sizeof *a->outs, LOSSES_MAX))
+    if (room(a, &a->outs, a->n_outs, &a->cap_outs, sizeof *a->outs, OUTS_MAX))
         a->outs[a->n_outs++] = out;
 }
 

@@ -81,7 +81,11 @@ void attempt_rule_words(const struct term *t, const struct attempts *a, size_t a
              ATTEMPT_RULE, ATTEMPT_RULE_VERSION);
     if (shown < attempts)
         buf_addf(&text, " The newest %zu are shown.", shown);
-    buf_add_str(&text, STR(" ?: not all that mattered was seen."));
+    bool unknown = false;
+    for (size_t i = 0; i < attempts_count(a); i++)
+        unknown = unknown || attempts_get(a, i)->outcome == ATTEMPT_UNKNOWN;
+    if (unknown)
+        buf_add_str(&text, STR(" ?: not all that mattered was seen."));
     if (attempts_refused(a))
         buf_addf(&text, " Tables were full: %llu facts are missing, so more may belong together.",
                  (unsigned long long)attempts_refused(a));
