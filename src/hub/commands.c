@@ -9,7 +9,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/x509.h>
 #include <time.h>
 
 #define KEY_SECONDS_MAX (366ull * 86400)
@@ -154,9 +156,27 @@ int command_client_list(const struct hub_options *o, struct error *e)
     return r;
 }
 
+// The SHA-256 of the authority's certificate, by which a host that enrols knows the hub.
+static int fingerprint(const char *state, char ret[65], struct error *e)
+{
+    _cleanup_buf_ struct buf text = {0};
+    uint8_t hash[32];
+    X509 *certificate = NULL;
+    int r = hub_file_read(state, "pki/ca.pem", &text, e);
+    if (r < 0)
+        return r;
+    bool good = pki_certificate_read(buf_str(&text), &certificate) == 0 &&
+                X509_digest(certificate, EVP_sha256(), hash, NULL) == 1;
+    X509_free(certificate);
+    if (!good)
+        return error_set(e, -EBADMSG, "pki/ca.pem is damaged");
+    pki_hex(hash, sizeof hash, ret);
+    return 0;
+}
+
 int command_key_new(const struct hub_options *o, struct error *e)
 {
-    char state[HUB_PATH_MAX], text[REQUEST_KEY_SIZE + 1], until[32];
+    char state[HUB_PATH_MAX], text[REQUEST_KEY_SIZE + 1], until[32], authority[65];
     struct registry *registry = NULL;
     struct registry_key key = {0};
     uint8_t id[4], secret[16];
@@ -174,17 +194,23 @@ int command_key_new(const struct hub_options *o, struct error *e)
     key.expires_ns = now + seconds * 1000000000;
     int r = enter(o, state, &registry, e);
     if (r == 0)
+        r = fingerprint(state, authority, e);
+    if (r == 0)
         r = registry_key_add(registry, o->words[0], &key, now, e);
     registry_close(registry);
     if (r < 0)
         return r;
     when(key.expires_ns, until);
     if (o->json)
-        r = print_json(json_pack("{ss ss sI ss}", "key", text, "client", o->words[0], "uses",
-                                 (json_int_t)uses, "until", until));
+        r = print_json(json_pack("{ss ss sI ss ss}", "key", text, "client", o->words[0], "uses",
+                                 (json_int_t)uses, "until", until, "fingerprint", authority));
     else if (printf("%s\n", text) < 0 ||
-             fprintf(stderr, "for %llu host%s of %s, until %s; it is shown only now\n",
-                     (unsigned long long)uses, uses == 1 ? "" : "s", o->words[0], until) < 0)
+             fprintf(stderr,
+                     "for %llu host%s of %s, until %s; it is shown only now.\n"
+                     "On the host: tiercel enrol --hub https://THIS-HUB:8444 --key - "
+                     "--fingerprint %s\n",
+                     (unsigned long long)uses, uses == 1 ? "" : "s", o->words[0], until,
+                     authority) < 0)
         r = -EIO;
     OPENSSL_cleanse(text, sizeof text);
     OPENSSL_cleanse(secret, sizeof secret);
