@@ -230,15 +230,15 @@ int rule_matcher_new(const struct rule_strings *s, struct rule_matcher **ret, st
     m->weight = calloc(s->n + 1, sizeof *m->weight);
     m->leaves = calloc(s->n + 1, sizeof(struct rule_leaf *));
     m->code = calloc(s->n + 1, sizeof(pcre2_code *));
-    m->own = calloc(s->n + 1, sizeof(hs_database_t *));
+    m->own = calloc(s->n + 1, sizeof *m->own);
     m->watch_from = calloc(s->n + 1, sizeof *m->watch_from);
-    int r = m->how && m->weight && m->leaves && m->code && m->own && m->watch_from
-                ? 0
-                : error_set(e, -ENOMEM, "out of memory");
-    if (r == 0) {
-        memcpy(m->leaves, s->leaves, s->n * sizeof(struct rule_leaf *));
-        r = build_literals(s, m, e);
+    if (!m->how || !m->weight || !m->leaves || !m->code || !m->own || !m->watch_from) {
+        rule_matcher_free(m);
+        return error_set(e, -ENOMEM, "out of memory");
     }
+    if (s->n)
+        memcpy(m->leaves, s->leaves, s->n * sizeof(struct rule_leaf *));
+    int r = build_literals(s, m, e);
     if (r == 0)
         r = build_database(s, m, e);
     if (r == 0)
