@@ -71,6 +71,11 @@ static bool grow(struct keys *k)
 
 void keys_add(struct keys *k, uint64_t key)
 {
+    if (k->wanted) {
+        for (size_t i = 0; i < k->n; i++)
+            k->found |= k->wanted[i] == key;
+        return;
+    }
     if (k->over || (k->n * 2 >= k->cap && !grow(k)))
         return;
     put(k->slots, k->cap, key ? key : 1, &k->n);
@@ -158,6 +163,13 @@ static void add_event(struct keys *k, const Tiercel__Event *event)
     default:
         break;
     }
+}
+
+bool store_event_has(const Tiercel__Event *event, const uint64_t *keys, size_t n)
+{
+    struct keys look = {.wanted = keys, .n = n};
+    add_event(&look, event);
+    return look.found;
 }
 
 void keys_add_batch(struct keys *k, const Tiercel__Batch *batch)

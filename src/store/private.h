@@ -53,6 +53,9 @@ struct keys {
     uint64_t *slots; // open addressing; 0 is free
     size_t n, cap;
     bool over; // more than KEYS_MAX, or no memory: nothing can be said
+    const uint64_t
+        *wanted; // not NULL: nothing is kept, only looked whether one of these n is there
+    bool found;
 };
 void keys_done(struct keys *k);
 void keys_reset(struct keys *k);

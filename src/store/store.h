@@ -95,6 +95,8 @@ enum store_key_type { STORE_HASH, STORE_ADDRESS, STORE_DOMAIN, STORE_PATH };
 // STORE_HASH: 32 bytes of a SHA-256. STORE_ADDRESS: 4 or 16 bytes. STORE_DOMAIN: a whole name, case and a dot at its end
 // do not matter. STORE_PATH: of an executable.
 uint64_t store_key(enum store_key_type type, struct str value);
+// Is one of them a value of this event? By 64 bits of hash.
+bool store_event_has(const Tiercel__Event *event, const uint64_t *keys, size_t n);
 
 // ---- reading
 
