@@ -19,7 +19,7 @@ static const struct option options[] = {
     {"rule", 'r', OPTION_FILE, "FILE", "Sigma rules, a file or a folder of them", NULL, true},
     {"kind", 'k', OPTION_CHOICE, "KIND", "only this kind",
      "exec fork exit connect file dns socket flow credentials access module bpf mount namespaces "
-     "signal response hash loss agent",
+     "signal response hash agent",
      true},
     FILTER_OPTIONS,
     {"host", 0, OPTION_TEXT, "ID", "only this host, by its machine id", NULL, true},

@@ -139,7 +139,6 @@ static int judge(struct hunt *h, const uint8_t host[16], Tiercel__Event *event, 
 
 static int one_event(struct hunt *h, const uint8_t host[16], Tiercel__Event *event, struct error *e)
 {
-    h->events++;
     if (h->kinds && !(event->kind_case < 64 && h->kinds & (uint64_t)1 << event->kind_case))
         return 0;
     if (h->n_keys && !store_event_has(event, h->keys, h->n_keys))
@@ -156,15 +155,37 @@ static int one_batch(struct hunt *h, const struct segment_info *info, struct str
     struct str plain;
     Tiercel__Batch *batch;
     int r = segment_record_plain(h->opener, record, &plain, e);
-    if (r == 0)
+    // A program that was started says all by itself; of the others a batch must be read as a whole.
+    if (r == 0 && h->kinds == (uint64_t)1 << TIERCEL__EVENT__KIND_EXEC)
+        r = segment_record_unpack_exec(h->opener, plain, &batch, e);
+    else if (r == 0)
         r = segment_record_unpack(h->opener, info, plain, &batch, e);
+    h->events += info->n_events;
     for (size_t i = 0; r == 0 && i < batch->n_events; i++)
         r = one_event(h, info->host, batch->events[i], e);
     return r;
 }
 
+// Kinds asked for by name narrow what rules ask for.
+static void narrow(struct hunt *h)
+{
+    uint64_t named = 0;
+    for (size_t i = 0; i < h->filter.n_kinds; i++) {
+        char name[32];
+        snprintf(name, sizeof name, STR_FMT, STR_ARG(h->filter.kinds[i]));
+        const ProtobufCFieldDescriptor *kind =
+            protobuf_c_message_descriptor_get_field_by_name(&tiercel__event__descriptor, name);
+        if (!kind || kind->id >= 64)
+            return;
+        named |= (uint64_t)1 << kind->id;
+    }
+    if (named && (!h->kinds || h->kinds & named))
+        h->kinds = h->kinds ? h->kinds & named : named;
+}
+
 int hunt_run(struct hunt *h, const char *place, struct error *e)
 {
+    narrow(h);
     const struct store_filter filter = {
         .from_ns = h->filter.since_ns,
         .to_ns = h->filter.until_ns,

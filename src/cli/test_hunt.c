@@ -76,6 +76,19 @@ static void test_condition_finds_its_events(void **state)
     assert_int_equal(seen.host[0], 2);
     assert_int_equal(h.events, 160);
     hunt_done(&h);
+    begin(&h, &seen); // the same when only programs are unpacked
+    assert_int_equal(filter_parse_field(STR("Image=*/p2-7*"), &h.filter.fields[0], NULL), 0);
+    h.filter.n_fields = h.filter.n_kinds = 1;
+    h.filter.kinds[0] = STR("exec");
+    assert_int_equal(hunt_run(&h, folder, NULL), 0);
+    assert_true(seen.n == 4 && h.events == 160 && h.kinds == 1ull << 20);
+    hunt_done(&h);
+    begin(&h, &seen);
+    h.filter.n_kinds = 1;
+    h.filter.kinds[0] = STR("connect");
+    assert_int_equal(hunt_run(&h, folder, NULL), 0);
+    assert_true(seen.n == 0 && h.events == 0);
+    hunt_done(&h);
 }
 
 static void test_value_and_host_pass_over_files(void **state)

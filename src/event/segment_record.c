@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <zstd.h>
 
+#define BATCH_EVENTS 8 // number of the field in a Batch
 #define UNPACKED_LIMIT ((size_t)256 << 20)
 
 static_assert(SEGMENT_HEADER_BYTES == sizeof(struct segment_header), "one says what the other is");
@@ -21,7 +22,7 @@ struct segment_opener {
     struct arena arena;
     ProtobufCAllocator allocator;
     ZSTD_DCtx *zstd;
-    struct buf packed;
+    struct buf packed, chosen;
 };
 
 int segment_opener_new(struct segment_opener **ret)
@@ -46,6 +47,7 @@ struct segment_opener *segment_opener_free(struct segment_opener *o)
         ZSTD_freeDCtx(o->zstd);
         arena_done(&o->arena);
         buf_done(&o->packed);
+        buf_done(&o->chosen);
         free(o);
     }
     return NULL;
@@ -138,8 +140,7 @@ int segment_record_plain(struct segment_opener *o, struct str record, struct str
     return 0;
 }
 
-int segment_record_unpack(struct segment_opener *o, const struct segment_info *info,
-                          struct str plain, Tiercel__Batch **ret, struct error *e)
+static int unpack(struct segment_opener *o, struct str plain, Tiercel__Batch **ret, struct error *e)
 {
     arena_reset(&o->arena);
     o->arena.failed = 0;
@@ -148,6 +149,17 @@ int segment_record_unpack(struct segment_opener *o, const struct segment_info *i
         return error_set(e, -EFBIG, "the batch needs more than %zu bytes", UNPACKED_LIMIT);
     if (!b)
         return error_set(e, -EBADMSG, "it is not a batch");
+    *ret = b;
+    return 0;
+}
+
+int segment_record_unpack(struct segment_opener *o, const struct segment_info *info,
+                          struct str plain, Tiercel__Batch **ret, struct error *e)
+{
+    Tiercel__Batch *b = NULL;
+    int r = unpack(o, plain, &b, e);
+    if (r < 0)
+        return r;
     if (b->sequence != info->sequence || b->n_events != info->n_events ||
         b->n_detections != info->n_detections || b->n_verdicts != info->n_verdicts ||
         b->n_losses != info->n_losses || b->from != info->from_ns || b->to != info->to_ns)
@@ -155,4 +167,86 @@ int segment_record_unpack(struct segment_opener *o, const struct segment_info *i
     brief_fill(b, &o->arena);
     *ret = b;
     return 0;
+}
+
+// ---- only some events of a batch
+
+struct cursor {
+    const uint8_t *p, *end;
+};
+
+static bool take_varint(struct cursor *c, uint64_t *ret)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && c->p < c->end; shift += 7) {
+        uint8_t byte = *c->p++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            *ret = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+// The next field of a message: its number, and its bytes where it has a length. False at the end and where it is none.
+static bool take_field(struct cursor *c, uint64_t *ret_number, struct str *ret)
+{
+    uint64_t tag, n = 0;
+    if (!take_varint(c, &tag))
+        return false;
+    switch (tag & 7) {
+    case 0:
+        if (!take_varint(c, &n))
+            return false;
+        n = 0;
+        break;
+    case 1:
+        n = 8;
+        break;
+    case 2:
+        if (!take_varint(c, &n))
+            return false;
+        break;
+    case 5:
+        n = 4;
+        break;
+    default:
+        return false;
+    }
+    if (n > (uint64_t)(c->end - c->p))
+        return false;
+    *ret_number = tag >> 3;
+    *ret = str_bytes(c->p, (tag & 7) == 2 ? (size_t)n : 0);
+    c->p += n;
+    return true;
+}
+
+static bool of_kind(struct str event, uint64_t kinds)
+{
+    struct cursor c = {(const uint8_t *)event.p, (const uint8_t *)event.p + event.n};
+    uint64_t number;
+    struct str value;
+    while (take_field(&c, &number, &value))
+        if (number < 64 && kinds & (uint64_t)1 << number)
+            return true;
+    return false;
+}
+
+int segment_record_unpack_exec(struct segment_opener *o, struct str plain, Tiercel__Batch **ret,
+                               struct error *e)
+{
+    struct cursor c = {(const uint8_t *)plain.p, (const uint8_t *)plain.p + plain.n};
+    const uint8_t *begin = c.p;
+    uint64_t number;
+    struct str value;
+    buf_reset(&o->chosen);
+    for (; take_field(&c, &number, &value); begin = c.p)
+        if (number == BATCH_EVENTS && of_kind(value, (uint64_t)1 << TIERCEL__EVENT__KIND_EXEC))
+            buf_add(&o->chosen, begin, (size_t)(c.p - begin));
+    if (c.p != c.end)
+        return error_set(e, -EBADMSG, "it is not a batch");
+    if (o->chosen.failed)
+        return error_set(e, -ENOMEM, "no memory for the events of a batch");
+    return unpack(o, buf_str(&o->chosen), ret, e);
 }

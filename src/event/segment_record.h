@@ -30,3 +30,7 @@ int segment_record_plain(struct segment_opener *o, struct str record, struct str
 // What segment_record_plain() gave last, unpacked: lives until the next call of either. -EFBIG: needs too much memory.
 int segment_record_unpack(struct segment_opener *o, const struct segment_info *info,
                           struct str plain, Tiercel__Batch **ret, struct error *e);
+// Only its programs that were started, of which each says all by itself, and nothing else of the batch: for looking
+// through many. A batch that is none past its events is not noticed.
+int segment_record_unpack_exec(struct segment_opener *o, struct str plain, Tiercel__Batch **ret,
+                               struct error *e);
