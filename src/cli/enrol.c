@@ -81,9 +81,10 @@ static int refused(const struct http_reply *reply, struct error *e)
         words[i] = reply->body.p[i] >= ' ' && reply->body.p[i] < 127 ? reply->body.p[i] : ' ';
     error_set(e, reply->status == 404 ? -EPROTO : -EACCES,
               "the hub refused the enrolment (HTTP status %ld): %s", reply->status, words);
-    error_way_out(e, reply->status == 404
-                         ? "is this the address of a hub's listener for people?"
-                         : "a key works once and for a limited time; ask for a new one");
+    if (reply->status == 404)
+        error_way_out(e, "is this the address of a hub's listener for people?");
+    else if (reply->status == 403)
+        error_way_out(e, "a key works once and for a limited time; ask for a new one");
     return reply->status == 404 ? -EPROTO : -EACCES;
 }
 

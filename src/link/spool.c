@@ -266,8 +266,9 @@ int spool_seek(struct spool *s, uint64_t next, const uint8_t last[32], struct er
 static bool fits(const struct spool *s, const struct spool_part *part, size_t bytes,
                  uint64_t events, size_t n, uint64_t n_events)
 {
-    return part->records == 0 || (part->bytes + n <= bytes && part->bytes + n <= s->record_max &&
-                                  part->events + n_events <= events);
+    return part->records == 0 ||
+           (part->records < SPOOL_RECORDS_MAX && part->bytes + n <= bytes &&
+            part->bytes + n <= s->record_max && part->events + n_events <= events);
 }
 
 int spool_read(struct spool *s, void *p, size_t bytes, uint64_t events, struct spool_part *ret,

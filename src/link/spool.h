@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define SPOOL_RECORD_MAX ((size_t)4 << 20) // what a hub takes in one request
+#define SPOOL_RECORDS_MAX 2048u            // of one part; a hub takes 4,096
 
 struct spool_source { // where files come from: a folder, or a parent that opens them for us
     void *context;

@@ -123,6 +123,22 @@ static void test_sizes_and_numbers_of_events_are_kept(void **state)
     spool_free(s);
 }
 
+static void test_number_of_records_has_a_limit(void **state)
+{
+    (void)state;
+    static uint8_t got[1 << 20];
+    uint8_t last[32] = {0};
+    struct spool_part part;
+    write_file(1, 0, SPOOL_RECORDS_MAX + 3, last, NULL);
+    struct spool *s = open_spool(sizeof got);
+    assert_int_equal(spool_read(s, got, sizeof got, ALL, &part, NULL), 1);
+    assert_int_equal(part.records, SPOOL_RECORDS_MAX);
+    assert_true(part.more);
+    assert_int_equal(spool_read(s, got, sizeof got, ALL, &part, NULL), 1);
+    assert_int_equal(part.records, 3);
+    spool_free(s);
+}
+
 static void test_growing_file_is_followed(void **state)
 {
     (void)state;
@@ -305,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_records_come_byte_for_byte),
         TEST(test_sizes_and_numbers_of_events_are_kept),
+        TEST(test_number_of_records_has_a_limit),
         TEST(test_growing_file_is_followed),
         TEST(test_old_file_may_grow_until_the_new_one_has_bytes),
         TEST(test_seek_finds_the_place_and_compares_the_chain),
