@@ -3,6 +3,7 @@
 #include "agent/mode.h"
 #include "agent/role_table.h"
 #include "base/cleanup.h"
+#include "os/memory.h"
 #include "os/notify.h"
 #include "os/process.h"
 #include <errno.h>
@@ -496,6 +497,7 @@ int parent_run(const struct config *config, int32_t scope_pid)
     p.tick_ns = os_monotonic_ns();
     enrolled_watch(&p);
     child_watch(&p); // starts all
+    os_memory_give_back();
     loop(&p);
     clean_up(&p);
     return p.exit_status;
