@@ -87,6 +87,12 @@ int hunt_key_add(struct hunt *h, enum store_key_type type, const char *text, str
     if (type == STORE_HASH || type == STORE_ADDRESS)
         value = str_bytes(bytes, n);
     h->keys[h->n_keys++] = store_key(type, value);
+    if ((type == STORE_HASH || type == STORE_PATH) && h->n_needles < HUNT_NEEDLES && value.n) {
+        uint8_t *copy = h->needle_bytes[h->n_needles];
+        if (type == STORE_HASH)
+            value.p = memcpy(copy, bytes, sizeof bytes);
+        h->needles[h->n_needles++] = value;
+    }
     return 0;
 }
 
@@ -149,18 +155,31 @@ static int one_event(struct hunt *h, const uint8_t host[16], Tiercel__Event *eve
     return h->detect ? judge(h, host, event, e) : tell(h, host, event, NULL);
 }
 
+// Hashes and paths are in a batch as they are: without any of them nothing in it can be one of the values.
+static bool may_have(const struct hunt *h, struct str plain)
+{
+    if (h->n_keys == 0 || h->n_needles != h->n_keys)
+        return true;
+    for (size_t i = 0; i < h->n_needles; i++)
+        if (memmem(plain.p, plain.n, h->needles[i].p, h->needles[i].n))
+            return true;
+    return false;
+}
+
 static int one_batch(struct hunt *h, const struct segment_info *info, struct str record,
                      struct error *e)
 {
     struct str plain;
     Tiercel__Batch *batch;
     int r = segment_record_plain(h->opener, record, &plain, e);
+    h->events += info->n_events;
+    if (r == 0 && !may_have(h, plain))
+        return 0;
     // A program that was started says all by itself; of the others a batch must be read as a whole.
     if (r == 0 && h->kinds == (uint64_t)1 << TIERCEL__EVENT__KIND_EXEC)
         r = segment_record_unpack_exec(h->opener, plain, &batch, e);
     else if (r == 0)
         r = segment_record_unpack(h->opener, info, plain, &batch, e);
-    h->events += info->n_events;
     for (size_t i = 0; r == 0 && i < batch->n_events; i++)
         r = one_event(h, info->host, batch->events[i], e);
     return r;

@@ -7,7 +7,8 @@
 #include "event/segment_record.h"
 #include "store/store.h"
 
-#define HUNT_KEYS 256 // values
+#define HUNT_KEYS 256  // values
+#define HUNT_NEEDLES 4 // of more values a look at each event costs less
 #define HUNT_HOSTS 256
 #define HUNT_RULES 512 // files and folders of rules
 
@@ -18,6 +19,10 @@ struct hunt {
     uint64_t kinds; // that a rule or condition can concern; 0: all
     uint64_t keys[HUNT_KEYS];
     size_t n_keys;
+    struct str
+        needles[HUNT_NEEDLES]; // bytes that a batch must have; used when there is one for each key
+    uint8_t needle_bytes[HUNT_NEEDLES][32];
+    size_t n_needles;
     uint8_t hosts[HUNT_HOSTS][16];
     size_t n_hosts;
     uint64_t limit; // results; 0: all
@@ -39,7 +44,7 @@ void hunt_done(struct hunt *h);
 // Rules of a file or folder; then hunt_rules_ready() once.
 int hunt_rules_add(struct hunt *h, const char *path, struct error *e);
 int hunt_rules_ready(struct hunt *h, struct error *e);
-// "hash", "address", "domain" or "path" and its text. -EINVAL with e.
+// A hash in hexadecimal, an address, a domain, a path; text must live as long. -EINVAL with e.
 int hunt_key_add(struct hunt *h, enum store_key_type type, const char *text, struct error *e);
 int hunt_host_add(struct hunt *h, const char *text, struct error *e); // 32 hexadecimal digits
 // 0: through; 1: the limit was reached, or found() stopped it.

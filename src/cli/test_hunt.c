@@ -102,6 +102,12 @@ static void test_value_and_host_pass_over_files(void **state)
     assert_true(seen.n == 1 && seen.id == 302 && seen.host[0] == 1);
     assert_true(h.counts.files_skipped > 1 && h.events < 160);
     hunt_done(&h);
+    begin(&h, &seen); // of any type together
+    assert_int_equal(hunt_key_add(&h, STORE_DOMAIN, "example.org", NULL), 0);
+    assert_int_equal(hunt_key_add(&h, STORE_PATH, "/bin/p1-302", NULL), 0);
+    assert_int_equal(hunt_run(&h, folder, NULL), 0);
+    assert_int_equal(seen.n, 1);
+    hunt_done(&h);
     begin(&h, &seen);
     assert_int_equal(hunt_host_add(&h, "02020202020202020202020202020202", NULL), 0);
     assert_int_equal(hunt_run(&h, folder, NULL), 0);
