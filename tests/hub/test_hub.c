@@ -446,14 +446,47 @@ static void test_hub_keys_are_used_up_and_expire(void **context)
 
 // ---- kill -9 of core under load
 
-static pid_t core_pid(void)
+static pid_t role_pid(const char *role)
 {
     char line[128], out[32] = "";
-    snprintf(line, sizeof line, "pgrep -P %d -f -- '-x core'", served);
+    snprintf(line, sizeof line, "pgrep -P %d -f -- '-x %s'", served, role);
     FILE *f = popen(line, "r");
     char *got = fgets(out, sizeof out, f);
     pclose(f);
     return got ? atoi(out) : 0;
+}
+
+static void test_hub_roles_hold_nothing(void **context)
+{
+    (void)context;
+    static const char *const roles[] = {"front", "core"};
+    for (unsigned i = 0; i < 2; i++) {
+        char path[64], text[4096], uid[32];
+        snprintf(path, sizeof path, "/proc/%d/status", role_pid(roles[i]));
+        read_file(path, text, sizeof text);
+        snprintf(uid, sizeof uid, "Uid:\t%u\t", geteuid() ? geteuid() : i ? 65510u : 65511u);
+        assert_non_null(strstr(text, uid));
+        assert_non_null(strstr(text, "CapPrm:\t0000000000000000"));
+        assert_non_null(strstr(text, "CapEff:\t0000000000000000"));
+        assert_non_null(strstr(text, "NoNewPrivs:\t1"));
+        assert_non_null(strstr(text, "Seccomp:\t2"));
+    }
+}
+
+static void test_hub_front_killed(void **context)
+{
+    (void)context;
+    struct host *h = host_enrolled(9);
+    uint64_t next;
+    unsigned tries = 0;
+    record(h, 3);
+    record(h, 3);
+    assert_int_equal(post_records(h, 0, 1, &next), 200);
+    assert_int_equal(kill(role_pid("front"), SIGKILL), 0);
+    while (post_records(h, 0, 2, &next) != 200 && ++tries < 500)
+        usleep(10000);
+    assert_true(next == 2);
+    host_free(h);
 }
 
 #define LOADS 4
@@ -495,7 +528,7 @@ static void test_hub_core_killed_under_load(void **context)
         hosts[i] = host_enrolled((uint8_t)(20 + i));
     for (unsigned round = 0; round < ROUNDS; round++) {
         pid_t core = 0;
-        while (!(core = core_pid()))
+        while (!(core = role_pid("core")))
             usleep(10000);
         unsigned wait_us = (unsigned)rand_r(&random) % 60000;
         pid_t killer = fork();
@@ -538,6 +571,8 @@ int main(void)
         cmocka_unit_test(test_hub_asks_for_its_own_certificates),
         cmocka_unit_test(test_hub_revokes_at_once),
         cmocka_unit_test(test_hub_keys_are_used_up_and_expire),
+        cmocka_unit_test(test_hub_roles_hold_nothing),
+        cmocka_unit_test(test_hub_front_killed),
         cmocka_unit_test(test_hub_core_killed_under_load),
     };
     return cmocka_run_group_tests_name("hub", tests, setup, teardown);
