@@ -276,7 +276,7 @@ int spool_read(struct spool *s, void *p, size_t bytes, uint64_t events, struct s
 {
     struct spool_part part = {0};
     int r;
-    while ((r = look(s, e)) > 0) {
+    while ((r = look(s, e)) > 0 && s->raw) {
         const struct segment_info *i = &s->info;
         size_t n = sizeof(struct segment_header) + i->compressed;
         uint64_t n_events = (uint64_t)i->n_events + i->n_detections + i->n_verdicts + i->n_losses;
