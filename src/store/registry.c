@@ -208,7 +208,8 @@ int registry_client_each(struct registry *r,
 {
     sqlite3_stmt *s = query(
         r,
-        "SELECT name, sector, added, (SELECT count(*) FROM host WHERE client = client.name), (SELECT "
+        "SELECT name, sector, added, (SELECT count(*) FROM host WHERE client = client.name), "
+        "(SELECT "
         "count(*) FROM host WHERE client = client.name AND revoked <> 0), (SELECT count(*) FROM "
         "enrolment_key WHERE client = client.name AND uses > 0) FROM client ORDER BY name",
         "");
