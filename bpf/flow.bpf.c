@@ -61,7 +61,6 @@ static __always_inline u32 addresses(struct sock *sk, u8 local[16], u8 remote[16
 {
     struct sock_common *c = &sk->__sk_common;
     u64 *from = (u64 *)local, *to = (u64 *)remote;
-
     if (c->skc_family == AF_INET6) {
         u32 *six = (u32 *)remote;
         bpf_core_read(remote, 16, &c->skc_v6_daddr);
@@ -74,7 +73,6 @@ static __always_inline u32 addresses(struct sock *sk, u8 local[16], u8 remote[16
     from[1] = to[1] = 0;
     return 0;
 }
-
 // ---- bind, listen, accept
 
 static __always_inline void tell_bound(struct bpf_sock *ctx, const u32 ip[4], u32 socket_flags)
