@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A value with wildcards (the first line) against a text (the rest): the compiled matcher must agree with a plain one
 // that works on the value as written.
-#include "rule/matcher.h"
+#include "rule/set.h"
 
 #include <stdlib.h>
 
@@ -45,40 +45,56 @@ static bool plain_match(struct str value, struct str text)
     return at[text.n];
 }
 
-static int found(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                 void *context)
+static struct rule_value text_of(void *context, size_t field)
 {
-    (void)id, (void)from, (void)to, (void)flags;
-    *(bool *)context = true;
-    return 0;
+    (void)field;
+    return (struct rule_value){.type = RULE_TEXT, .text = *(const struct str *)context};
+}
+
+static struct rule_leaf *only_leaf(struct rule_expr *e)
+{
+    while (e->op != RULE_OP_LEAF)
+        e = e->child[0];
+    return e->leaf;
+}
+
+// A value may be any bytes, and a rule's file may not: the value takes the place of another one in a rule.
+static struct rule_set *set_of(struct str value, struct arena *arena)
+{
+    static const char rule[] = "title: t\nlogsource: {product: linux}\n"
+                               "detection:\n  s: {Field: placeholder}\n  condition: s\n";
+    struct rule_options options = {0};
+    struct rule_pattern pattern;
+    struct rule_set *set;
+    struct buf expression = {0};
+    if (rule_set_new(&options, &set) < 0 ||
+        rule_set_add(set, str_bytes(rule, sizeof rule - 1), "rule", NULL) < 0 ||
+        rule_pattern_parse(arena, value, &pattern) < 0)
+        abort();
+    rule_pattern_expression(&pattern, &expression);
+    only_leaf(set->entries[0].root)->expression = arena_str(arena, buf_str(&expression));
+    buf_done(&expression);
+    if (rule_set_compile(set, NULL) < 0)
+        abort();
+    return set;
 }
 
 static bool compiled_match(struct str value, struct str text)
 {
     struct arena arena = {0};
-    struct buf expression = {0};
-    struct rule_pattern pattern;
-    struct rule_strings strings = {0};
-    struct rule_matcher *matcher;
-    hs_scratch_t *scratch = NULL;
-    bool result = false;
-    if (rule_pattern_parse(&arena, value, &pattern) < 0)
+    struct rule_set *set = set_of(value, &arena);
+    struct rule_scratch *scratch;
+    struct rule_record record = {text_of, NULL, &text};
+    const struct rule_match *matches;
+    size_t n;
+    int route = rule_set_route(set, STR("linux"), STR_NONE, STR_NONE);
+    if (route < 0 || rule_scratch_new(set, &scratch) < 0 ||
+        rule_match(set, scratch, route, &record, &arena, &matches, &n, NULL) < 0)
         abort();
-    rule_pattern_expression(&pattern, &expression);
-    buf_add_char(&expression, 0);
-    struct rule_leaf leaf = {.flags = RULE_FLAG_DOTALL | RULE_FLAG_NOCASE,
-                             .expression = {expression.p, expression.n - 1}};
-    if (rule_strings_add(&strings, &leaf) < 0 || rule_matcher_new(&strings, &matcher, NULL) < 0)
-        abort();
-    if (matcher->how[0] != RULE_BY_DATABASE || hs_alloc_scratch(matcher->db, &scratch))
-        abort();
-    hs_scan(matcher->db, text.p, (unsigned)text.n, 0, scratch, found, &result);
-    hs_free_scratch(scratch);
-    rule_matcher_free(matcher);
-    rule_strings_done(&strings);
-    buf_done(&expression);
+    rule_scratch_free(scratch);
+    rule_set_free(set);
     arena_done(&arena);
-    return result;
+    return n > 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
