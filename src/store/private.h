@@ -166,6 +166,10 @@ struct store {
     struct buf iov, touched, found, taken; // of one append
 };
 
+// attempts_keep.c: marks what attempts.db says is evidence; seals what rests on data that go. Nothing without that file.
+int keep_attempts(struct store *s, struct error *e);
+int seal_attempts(struct store *s, uint64_t before_ns, struct error *e);
+
 int tail_begin(struct store *s, uint64_t number, bool fresh, struct error *e);
 // A record that is in the tail now: counts, hash and filter.
 int tail_count(struct store *s, const struct segment_info *info, struct host *host,

@@ -240,8 +240,8 @@ int store_retain(struct store *s, uint64_t before_ns, uint64_t max_bytes, uint64
 {
     struct store_totals totals;
     store_totals(s, &totals);
-    uint64_t deleted = 0, first = s->tail.file.number;
-    int r = 0;
+    uint64_t deleted = 0, first = s->tail.file.number, gone_ns = 0;
+    int r = keep_attempts(s, e);
     // The newest closed file stays: the next one's chain begins at it.
     for (size_t i = 0; r == 0 && i < s->files.n; i++) {
         struct file *f = &s->files.items[i];
@@ -254,8 +254,11 @@ int store_retain(struct store *s, uint64_t before_ns, uint64_t max_bytes, uint64
         totals.bytes -= f->size;
         deleted++;
         f->dropped = true;
+        gone_ns = f->to_ns > gone_ns ? f->to_ns : gone_ns;
         r = catalogue_drop_file(s->catalogue, f->number, e);
     }
+    if (r == 0 && deleted)
+        r = seal_attempts(s, gone_ns, e);
     if (r == 0 && deleted)
         r = catalogue_drop_gaps(s->catalogue, first, e);
     if (r == 0)
