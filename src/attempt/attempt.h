@@ -20,6 +20,7 @@
 #define ATTEMPT_EVIDENCE 12 // kept of each kind a lineage: the earliest
 #define ATTEMPT_MEANS 24    // of a lineage: the first in order of their bytes
 #define ATTEMPT_TEXT 96
+#define ATTEMPT_PROCESSES 32 // of a lineage: the first that were started
 
 enum attempt_outcome { // least first
     ATTEMPT_STOPPED_BEFORE,
@@ -53,6 +54,15 @@ struct attempt_evidence_list { // the earliest
     uint64_t count; // of all, kept or not
 };
 
+struct
+    attempt_process { // that a detection's tree names: the service's main process down to what was detected
+    uint64_t start;       // in units of 10 ms
+    uint32_t pid, parent; // parent 0: not in the trees
+    uint64_t told;        // when its command line was as shown: the last is
+    bool detected, stopped;
+    char text[ATTEMPT_TEXT];
+};
+
 struct attempt_detection {
     uint64_t name;           // hash of what follows: the number that an attempt's id is made of
     uint64_t time, id, rule; // rule: hash of its id
@@ -83,6 +93,8 @@ struct attempt_node {
     struct attempt_evidence_list evidence[ATTEMPT_EVIDENCE_KINDS];
     struct attempt_means *means;
     size_t n_means;
+    struct attempt_process *processes; // in order of their start
+    size_t n_processes;
     size_t next;       // of the same lineage after a quiet period; SIZE_MAX none
     uint64_t chain[8]; // its ancestors, as hashes of their identity
     size_t n_chain;
@@ -143,6 +155,9 @@ int attempts_take(struct attempts *a, const Tiercel__Batch *batch); // 0, -ENOME
 int attempts_next(struct attempts *a);
 // Before the last attempts_next(). Lines as attempt_change_print() makes them; damaged ones are errors with their line.
 int attempts_changes(struct attempts *a, struct str text, struct error *e);
+// Records of a host that never came: whatever it did then was not seen. After the first attempts_next(), any order.
+void attempts_gap(struct attempts *a, const uint8_t host[16], uint64_t from_ns, uint64_t to_ns,
+                  uint64_t records);
 void attempt_change_print(const struct attempt_change *c, struct buf *out);
 
 size_t attempts_count(const struct attempts *a); // in order of their begin

@@ -133,17 +133,31 @@ static void add_text(const char *name, const char *text, struct buf *out)
     json_string(str_from(text), out);
 }
 
+static const char *mechanism(uint8_t m)
+{
+    static const char *const words[] = {[TIERCEL__MECHANISM__MECHANISM_GATE] = "gate",
+                                        [TIERCEL__MECHANISM__MECHANISM_EXEC_SIGNAL] = "exec signal",
+                                        [TIERCEL__MECHANISM__MECHANISM_CGROUP] = "cgroup",
+                                        [TIERCEL__MECHANISM__MECHANISM_LSM] = "LSM",
+                                        [TIERCEL__MECHANISM__MECHANISM_PIDFD] = "signal",
+                                        [TIERCEL__MECHANISM__MECHANISM_OPEN_GATE] = "gate"};
+    return m < sizeof words / sizeof *words && words[m] ? words[m] : "";
+}
+
 static void add_detections(const struct attempts *a, const struct attempt *one, struct buf *out)
 {
     for (size_t i = 0; i < one->n_detections; i++) {
         const struct attempt_detection *d = &a->detections[one->detections[i]];
-        buf_addf(out, "%s{\"id\":%llu,", i ? "," : "", (unsigned long long)d->id);
+        buf_addf(out, "%s{\"id\":%llu,\"name\":\"%016llx\",", i ? "," : "",
+                 (unsigned long long)d->id, (unsigned long long)d->name);
         add_time("time", d->time, out);
         buf_addf(out, ",\"lineage\":%u,", place_of(one, d->node));
         add_text("rule", d->title, out);
         buf_add_char(out, ',');
         add_text("level", d->level, out);
         buf_addf(out, ",\"stopped\":\"%s\",", !d->stopped ? "no" : d->before ? "before" : "after");
+        add_text("by", d->stopped ? mechanism(d->mechanism) : "", out);
+        buf_add_char(out, ',');
         add_text("command", d->command, out);
         buf_add_char(out, '}');
     }
@@ -169,6 +183,18 @@ static void add_evidence(const struct attempt_node *n, struct buf *out)
     }
 }
 
+static void add_means(const struct attempt_node *n, struct buf *out)
+{
+    static const char *const kinds[] = {"address", "content", "dropped"};
+    buf_add_str(out, STR(",\"means\":["));
+    for (size_t i = 0; i < n->n_means; i++) {
+        buf_addf(out, "%s{\"kind\":\"%s\",", i ? "," : "", kinds[n->means[i].kind]);
+        add_text("what", n->means[i].text, out);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
 static void add_nodes(const struct attempts *a, const struct attempt *one, struct buf *out)
 {
     for (size_t i = 0; i < one->n_nodes; i++) {
@@ -181,7 +207,10 @@ static void add_nodes(const struct attempts *a, const struct attempt *one, struc
         add_text("service", n->service, out);
         buf_addf(out, ",\"bytes_sent\":%llu", (unsigned long long)n->sent);
         add_evidence(n, out);
-        buf_add_char(out, '}');
+        add_means(n, out);
+        buf_add_str(out, STR(",\"processes\":["));
+        processes_print(n, out);
+        buf_add_str(out, STR("]}"));
     }
 }
 

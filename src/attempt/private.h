@@ -77,6 +77,8 @@ struct attempts {
     size_t n_nodes, cap_nodes;
     struct map units, processes; // key -> struct keyed
     struct map names;            // of detections -> its index + 1
+    uint8_t (*hosts)[16];        // with detections, in order
+    size_t n_hosts;
     struct blind *blinds;
     size_t n_blinds, cap_blinds;
     struct means *means;
@@ -115,6 +117,11 @@ void evidence_add(struct attempts *a, struct attempt_evidence_list *l,
                   const struct attempt_evidence *one);
 
 int by_tuple(const void *p, const void *q); // struct out
+
+// process.c
+void processes_of_detection(struct attempts *a, const struct attempt_detection *one,
+                            const Tiercel__Detection *d);
+void processes_print(const struct attempt_node *n, struct buf *out);
 
 void means_add(struct attempts *a, struct attempt_node *n, const struct attempt_means *m);
 void means_of_event(struct attempts *a, const struct origin *o, struct attempt_node *n,

@@ -28,6 +28,7 @@ static void nodes_free(struct attempts *a)
         for (size_t k = 0; k < ATTEMPT_EVIDENCE_KINDS; k++)
             free(a->nodes[i].evidence[k].all);
         free(a->nodes[i].means);
+        free(a->nodes[i].processes);
     }
     free(a->nodes);
 }
@@ -44,8 +45,9 @@ struct attempts *attempts_free(struct attempts *a)
     }
     for (size_t i = 0; i < a->n_means; i++)
         free(a->means[i].nodes);
-    void *owned[] = {a->batches.slots, a->detections, a->verdicts, a->blinds, a->means,    a->outs,
-                     a->ins,           a->changes,    a->reasons,  a->label,  a->campaign, a->all};
+    void *owned[] = {a->batches.slots, a->detections, a->verdicts, a->blinds,  a->means,
+                     a->outs,          a->ins,        a->changes,  a->reasons, a->label,
+                     a->campaign,      a->all,        a->hosts};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     map_done(&a->texts);
@@ -393,6 +395,25 @@ static int place(struct attempts *a, size_t i)
     return 0;
 }
 
+static int by_bytes(const void *p, const void *q)
+{
+    return memcmp(p, q, 16);
+}
+
+static int collect_hosts(struct attempts *a)
+{
+    a->hosts = calloc(a->n_nodes + 1, sizeof *a->hosts);
+    if (!a->hosts)
+        return -ENOMEM;
+    for (size_t i = 0; i < a->n_nodes; i++)
+        memcpy(a->hosts[i], a->nodes[i].host, 16);
+    qsort(a->hosts, a->n_nodes, sizeof *a->hosts, by_bytes);
+    for (size_t i = 0; i < a->n_nodes; i++)
+        if (!a->n_hosts || memcmp(a->hosts[a->n_hosts - 1], a->hosts[i], 16) != 0)
+            memmove(a->hosts[a->n_hosts++], a->hosts[i], 16);
+    return 0;
+}
+
 static int end_detections(struct attempts *a)
 {
     sort_all(a);
@@ -406,7 +427,7 @@ static int end_detections(struct attempts *a)
     for (size_t i = 0; i < a->n_detections; i++)
         if (map_put(&a->names, MAP_KEY(a->detections[i].name), (void *)(uintptr_t)(i + 1)) < 0)
             return -ENOMEM;
-    return 0;
+    return collect_hosts(a);
 }
 
 // ---- passes
@@ -420,9 +441,12 @@ bool attempts_skip(void *context, const struct segment_info *info)
     const struct attempts *a = context;
     if (a->pass == PASS_DETECTIONS)
         return info->n_detections == 0 && info->n_verdicts == 0;
+    if (a->n_nodes == 0)
+        return true;
+    bool involved = bsearch(info->host, a->hosts, a->n_hosts, 16, by_bytes);
     if (a->pass == PASS_LINEAGES) // what it says of coverage is not in the header
-        return false;
-    return (info->kinds & others) == 0;
+        return !involved;
+    return (info->kinds & others) == 0 || (!involved && !a->n_means && !a->n_outs);
 }
 
 int attempts_take(struct attempts *a, const Tiercel__Batch *batch)

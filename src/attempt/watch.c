@@ -197,6 +197,15 @@ static void add_blind(struct attempts *a, const struct origin *o, struct blind b
     a->blinds[a->n_blinds++] = b;
 }
 
+void attempts_gap(struct attempts *a, const uint8_t host[16], uint64_t from_ns, uint64_t to_ns,
+                  uint64_t records)
+{
+    struct origin o = {0};
+    memcpy(o.host, host, sizeof o.host);
+    add_blind(a, &o,
+              (struct blind){.from = from_ns, .to = to_ns, .count = records, .what = BLIND_ALL});
+}
+
 // fanotify tells of reads of protected data where it is asked first, fentry always.
 static uint8_t sees(const Tiercel__Coverage *c)
 {
@@ -225,6 +234,7 @@ static void watch_detection(struct attempts *a, const Tiercel__Detection *d, con
     struct attempt_node *n = &a->nodes[a->detections[i - 1].node];
     const Tiercel__Process *p = acting(d);
     means_of_detection(a, o, n, d);
+    processes_of_detection(a, &a->detections[i - 1], d);
     if (n->first != i - 1) // one of them speaks for all
         return;
     if (p && p->lineage) {
