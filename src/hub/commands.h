@@ -7,9 +7,9 @@
 #include <jansson.h>
 
 struct hub_options {
-    const char *state, *sector, *uses, *lasts, *agents, *people, *url, *names;
+    const char *state, *sector, *uses, *lasts, *agents, *people, *url, *names, *why, *limit;
     bool json;
-    const char *words[2]; // after the command's own
+    const char *words[32]; // after the command's own
     int n_words;
 };
 
@@ -21,6 +21,10 @@ int command_host_list(const struct hub_options *o, struct error *e);
 int command_host_revoke(const struct hub_options *o, struct error *e);
 int command_serve(const struct hub_options *o, struct error *e);
 int command_status(const struct hub_options *o, struct error *e);
+int command_attempts(const struct hub_options *o, struct error *e);
+int command_attempt(const struct hub_options *o, struct error *e);
+int command_attempt_merge(const struct hub_options *o, struct error *e);
+int command_attempt_split(const struct hub_options *o, struct error *e);
 int command_verify(const struct hub_options *o, struct error *e);
 
 // "90s", "30m", "24h", "7d"; seconds.

@@ -22,11 +22,32 @@ static const struct command {
     {"serve", NULL, "[--agents 127.0.0.1:8443] [--people 127.0.0.1:8444] [--agents-url URL]",
      "Run in the foreground until SIGTERM", 0, 0, command_serve},
     {"status", NULL, "", "What is there, and what was done since the start", 0, 0, command_status},
+    {"attempts", NULL, "[CLIENT]", "Detections joined into attempts, with how far each came", 0, 1,
+     command_attempts},
+    {"attempt", "merge", "CLIENT ID ID --why TEXT", "Two attempts are one: kept with who and why",
+     3, 3, command_attempt_merge},
+    {"attempt", "split", "CLIENT ID DETECTION... --why TEXT",
+     "Take the lineages of detections out of an attempt", 3, 32, command_attempt_split},
+    {"attempt", NULL, "CLIENT ID", "One attempt as a story", 2, 2, command_attempt},
     {"verify", NULL, "CLIENT", "Prove the hash chains of what a client sent", 1, 1, command_verify},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
-enum { STATE = 256, SECTOR, USES, LASTS, AGENTS, PEOPLE, URL, NAMES, JSON, HELP, VERSION };
+enum {
+    STATE = 256,
+    SECTOR,
+    USES,
+    LASTS,
+    AGENTS,
+    PEOPLE,
+    URL,
+    NAMES,
+    WHY,
+    LIMIT,
+    JSON,
+    HELP,
+    VERSION
+};
 static const struct option options[] = {
     {"state", required_argument, NULL, STATE},
     {"sector", required_argument, NULL, SECTOR},
@@ -36,6 +57,8 @@ static const struct option options[] = {
     {"people", required_argument, NULL, PEOPLE},
     {"agents-url", required_argument, NULL, URL},
     {"names", required_argument, NULL, NAMES},
+    {"why", required_argument, NULL, WHY},
+    {"limit", required_argument, NULL, LIMIT},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {"version", no_argument, NULL, VERSION},
@@ -54,6 +77,8 @@ static int help(void)
     printf("\n  --state DIR   default %s\n"
            "  --names LIST  of the hub, as hosts call it: DNS:hub.example,IP:192.0.2.1 (default: "
            "this machine only)\n"
+           "  --why TEXT    of a merge or split by hand: kept with who did it\n"
+           "  --limit N     attempts of a client that are shown, the newest (40); 0: all\n"
            "  --json        for programs\n"
            "  --help, --version\n\n"
            "Exit status: 0 done, 1 failed, 2 wrong usage.\n",
@@ -70,11 +95,11 @@ static int wrong(const char *what)
 
 static int take(int option, struct hub_options *o)
 {
-    const char **const places[] = {&o->state,  &o->sector, &o->uses, &o->lasts,
-                                   &o->agents, &o->people, &o->url,  &o->names};
+    const char **const places[] = {&o->state,  &o->sector, &o->uses,  &o->lasts, &o->agents,
+                                   &o->people, &o->url,    &o->names, &o->why,   &o->limit};
     if (option == JSON)
         o->json = true;
-    else if (option >= STATE && option <= NAMES)
+    else if (option >= STATE && option <= LIMIT)
         *places[option - STATE] = optarg;
     else
         return -EINVAL;

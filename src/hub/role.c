@@ -25,9 +25,10 @@ int hub_role(const char *name)
 {
     static struct link_message m;
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
-    int (*run)(const struct hub_setup *) = !strcmp(name, "front")  ? hub_front
-                                           : !strcmp(name, "core") ? hub_core
-                                                                   : NULL;
+    int (*run)(const struct hub_setup *) = !strcmp(name, "front")      ? hub_front
+                                           : !strcmp(name, "core")     ? hub_core
+                                           : !strcmp(name, "attempts") ? hub_attempts
+                                                                       : NULL;
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     const struct hub_setup *setup = NULL;

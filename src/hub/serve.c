@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parent: starts front and core, joins them, starts anew what ended. Reads nothing from either but that they are
-// ready.
+// The parent: starts the roles, joins front and core, starts anew what ended. Reads nothing from any but that they are
+// ready. The hub takes events without the joining of attempts, never without front and core.
 #include "base/cleanup.h"
 #include "hub/state.h"
 #include "os/process.h"
@@ -13,8 +13,9 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-enum { FRONT, CORE, ROLES };
-static const char *const names[ROLES] = {"front", "core"};
+enum { FRONT, CORE, JOINED, ATTEMPTS = JOINED, ROLES };
+static const char *const names[ROLES] = {"front", "core", "attempts"};
+#define WAIT_MAX 50    // failures that a wait before the next start is counted from
 #define FAILURES_MAX 5 // starts in a row that did not get as far as being ready
 
 struct child {
@@ -67,7 +68,7 @@ static int start(struct parent *p, unsigned role)
 static int join(struct parent *p)
 {
     int pair[2] = {-1, -1}, r = link_pair(pair);
-    for (unsigned i = 0; r == 0 && i < ROLES; i++)
+    for (unsigned i = 0; r == 0 && i < JOINED; i++)
         r = link_send(p->children[i].channel, HUB_PEER, NULL, 0, &pair[i], 1, 1);
     if (pair[0] >= 0) {
         close(pair[0]);
@@ -85,13 +86,13 @@ static int start_missing(struct parent *p)
         if (c->pid)
             continue;
         if (now < c->start_at_ns)
-            return 0;
+            continue;
         int r = start(p, i);
         if (r < 0 && r != -EPIPE)
             return r;
-        started = true;
+        started = started || i < JOINED;
     }
-    if (started)
+    if (started && p->children[FRONT].pid && p->children[CORE].pid)
         (void)join(p); // one that has ended meanwhile is noticed by its signal
     return 0;
 }
@@ -107,11 +108,13 @@ static int reap(struct parent *p)
                 continue;
             close(c->channel);
             c->pid = 0;
-            c->failures = c->ready ? 0 : c->failures + 1;
+            c->failures = c->ready ? 0 : c->failures < WAIT_MAX ? c->failures + 1 : WAIT_MAX;
             c->start_at_ns = os_monotonic_ns() + (uint64_t)c->failures * 200000000;
             fprintf(stderr, "tiercel-hub: %s ended (%s %d)\n", names[i],
                     WIFSIGNALED(status) ? "signal" : "status",
                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+            if (i >= JOINED)
+                continue;
             if (c->failures == FAILURES_MAX || (!p->said && c->failures)) {
                 fprintf(stderr, "tiercel-hub: %s cannot start\n", names[i]);
                 return -EIO;
@@ -136,6 +139,14 @@ static void hear(struct parent *p, struct child *c)
     }
 }
 
+static bool all_run(const struct parent *p)
+{
+    for (unsigned i = 0; i < ROLES; i++)
+        if (!p->children[i].pid)
+            return false;
+    return true;
+}
+
 static int run(struct parent *p)
 {
     for (;;) {
@@ -146,8 +157,7 @@ static int run(struct parent *p)
         for (unsigned i = 0; i < ROLES; i++)
             fds[i + 1] = (struct pollfd){.fd = p->children[i].pid ? p->children[i].channel : -1,
                                          .events = POLLIN};
-        if (poll(fds, ROLES + 1, p->children[FRONT].pid && p->children[CORE].pid ? -1 : 50) < 0 &&
-            errno != EINTR)
+        if (poll(fds, ROLES + 1, all_run(p) ? -1 : 50) < 0 && errno != EINTR)
             return -errno;
         struct signalfd_siginfo info;
         bool child = false;

@@ -49,6 +49,7 @@ _Static_assert(sizeof(struct hub_answer) <= LINK_BODY_MAX, "one message");
 // The roles; they end when their channel to the parent does. `serve` is the parent.
 int hub_front(const struct hub_setup *setup);
 int hub_core(const struct hub_setup *setup);
+int hub_attempts(const struct hub_setup *setup); // joins detections; beside core, on what it wrote
 int hub_serve(const struct hub_setup *setup);
 int hub_role(const char *name);
 // For a role: enters its sandbox (user `uid` when root); tells the parent that it is ready.

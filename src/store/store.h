@@ -108,6 +108,8 @@ struct store_filter {
     const uint64_t *keys; // a file that may have one of them; for batches nothing is known
     size_t n_keys;        // 0: all
     bool detections;      // only batches with detections
+    bool (*skip)(void *context, const struct segment_info *info); // a batch, by its header; NULL
+    void *skip_context;
 };
 
 struct store_walk_counts {

@@ -187,7 +187,7 @@ static int file_passes(struct store_walk *w, const struct source *source, struct
 static bool batch_passes(const struct store_filter *f, const struct segment_info *info)
 {
     if (!times_touch(f, info->from_ns, info->to_ns) || (f->kinds && !(info->kinds & f->kinds)) ||
-        (f->detections && !info->n_detections))
+        (f->detections && !info->n_detections) || (f->skip && f->skip(f->skip_context, info)))
         return false;
     for (size_t i = 0; i < f->n_hosts; i++)
         if (memcmp(f->hosts[i], info->host, 16) == 0)
