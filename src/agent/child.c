@@ -141,6 +141,7 @@ static enum give peer_of(enum role role)
 {
     return role == ROLE_ENGINE   ? GIVE_PEER_ENGINE
            : role == ROLE_SENSOR ? GIVE_PEER_SENSOR
+           : role == ROLE_UPLINK ? GIVE_PEER_UPLINK
                                  : GIVE_PEER_RESPOND;
 }
 
@@ -200,6 +201,8 @@ int child_hello(struct parent *p, enum role role)
         connect_pair(p, ROLE_ENGINE, ROLE_RESPOND);
     if (role == ROLE_SENSOR || role == ROLE_RESPOND)
         connect_pair(p, ROLE_SENSOR, ROLE_RESPOND);
+    if (role == ROLE_UPLINK || role == ROLE_RESPOND)
+        connect_pair(p, ROLE_UPLINK, ROLE_RESPOND);
     if (engine)
         send_states(p);
     tell_pids(p);

@@ -3,6 +3,7 @@
 // Each channel has its own enum. To add one: a value here, its struct beside it, and the receiver's switch.
 #pragma once
 #include "link/response.h"
+#include "link/signed.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,6 +41,7 @@ enum give {
     GIVE_SEGMENT, // journal file, append-only; order_give.number is its number: engine, after TOLD_NEXT_SEGMENT
     GIVE_ENROLMENT, // file hub.pem (link/enrolment.h), for reading: uplink, at the start
     GIVE_SPOOL, // journal file, for reading; order_give.number64 is its number: uplink, after TOLD_WANT_SEGMENT
+    GIVE_PEER_UPLINK, // channel to the uplink: respond
     GIVE_COUNT,
 };
 enum give_probe { // the members of struct probe_fds that the engine uses
@@ -234,6 +236,19 @@ struct respond_state {
     uint64_t start_ns;
     char by[RESPONSE_BY];
     char target[2600], reason[400];
+};
+// ---- uplink -> respond, over GIVE_PEER_RESPOND / GIVE_PEER_UPLINK: what the hub gave, as it came
+enum uplink_order {
+    UPLINK_ENVELOPE = 600, // struct uplink_envelope, answered with RESPOND_ORDERED
+    RESPOND_ORDERED,       // struct respond_ordered
+};
+struct uplink_envelope {
+    uint32_t number, size;
+    uint8_t bytes[SIGNED_MAX];
+};
+struct respond_ordered {
+    uint32_t number, unused;
+    struct response_result result;
 };
 // ---- engine -> respond: answers
 enum engine_told {

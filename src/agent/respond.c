@@ -189,13 +189,16 @@ int respond_role(struct role_context *context)
     for (;;) {
         struct pollfd p[] = {{.fd = context->parent, .events = POLLIN},
                              {.fd = context->given[GIVE_PEER_ENGINE], .events = POLLIN},
-                             {.fd = context->given[GIVE_PEER_SENSOR], .events = POLLIN}};
-        poll(p, 3, BEAT_MS);
+                             {.fd = context->given[GIVE_PEER_SENSOR], .events = POLLIN},
+                             {.fd = context->given[GIVE_PEER_UPLINK], .events = POLLIN}};
+        poll(p, 4, BEAT_MS);
         role_beat(context);
         if (p[1].revents)
             hear(&s, GIVE_PEER_ENGINE);
         if (p[2].revents)
             hear(&s, GIVE_PEER_SENSOR);
+        if (p[3].revents)
+            respond_orders(&s);
         int r = p[0].revents ? role_receive(context, &m, 0) : -EAGAIN;
         if (r <= 0 && r != -EAGAIN)
             return r == 0 ? 0 : 1;

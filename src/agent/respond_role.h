@@ -18,11 +18,15 @@ struct responder {
     struct respond_state waiting[RESPOND_WAITING]; // oldest first
     unsigned n_waiting;
     uint64_t dropped, ticked_ns, settled_ns;
+    uint64_t orders_refused, orders_said_ns;
 };
 
 // ---- respond.c
 bool respond_engine_message(struct responder *s,
                             const struct link_message *m); // a kill; false: not one
+
+// ---- respond_orders.c
+void respond_orders(struct responder *s); // what the uplink brought
 
 // ---- respond_peers.c
 struct act_peers respond_peers(struct responder *s);

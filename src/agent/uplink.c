@@ -3,6 +3,7 @@
 // and a place for its state. It can delay what the hub learns; it can change nothing, for the records are a chain.
 #include "link/uplink.h"
 #include "agent/role.h"
+#include "agent/uplink_orders.h"
 #include "base/cleanup.h"
 #include "link/enrolment.h"
 #include "os/process.h"
@@ -40,6 +41,13 @@ static bool go_on(void *context)
     return poll(&p, 1, 0) == 0 || !(p.revents & (POLLHUP | POLLERR));
 }
 
+// Respond's end, as soon as it came: the parent gives another when respond was started anew.
+static void pass_peer(struct role_context *role)
+{
+    if (role->given[GIVE_PEER_RESPOND] >= 0)
+        uplink_orders_peer(TAKE_FD(role->given[GIVE_PEER_RESPOND]));
+}
+
 static int open_file(void *context, uint64_t from, uint64_t *ret_number)
 {
     struct role_context *role = context;
@@ -53,6 +61,7 @@ static int open_file(void *context, uint64_t from, uint64_t *ret_number)
         r = role_receive(role, &message, 0);
         if (r == 0)
             return -EPIPE;
+        pass_peer(role);
         const struct order_no_segment *no =
             message.type == ORDER_NO_SEGMENT ? link_body(&message, struct order_no_segment) : NULL;
         const struct order_give *give =
@@ -87,7 +96,9 @@ static int start(struct role_context *role, struct error *e)
         return error_set(e, -errno, "the enrolment cannot be read: %s", strerror(errno));
     int r = enrolment_parse(str_bytes(text, (size_t)n), &enrolment, e);
     explicit_bzero(text, sizeof(text));
-    return r < 0 ? r : uplink_new(&options, &uplink, e);
+    if (r == 0)
+        r = uplink_new(&options, &uplink, e);
+    return r < 0 ? r : uplink_orders_prepare(&enrolment, chance, e);
 }
 
 int uplink_prepare(struct role_context *role)
@@ -110,11 +121,14 @@ int uplink_prepare(struct role_context *role)
 int uplink_role(struct role_context *role)
 {
     uint64_t due = 0;
+    int started = uplink_orders_start();
+    if (started < 0)
+        role_problem(role, "the hub's orders are not asked for: %s", strerror(-started));
     (void)role_tell(role, TOLD_READY, NULL, 0, -1);
     for (;;) {
         int r;
         while ((r = role_receive(role, &message, 0)) > 0)
-            continue;
+            pass_peer(role);
         if (r == 0)
             break;
         role_beat(role);
@@ -127,6 +141,7 @@ int uplink_role(struct role_context *role)
         if (wait)
             poll(&p, 1, (int)wait);
     }
+    uplink_orders_stop();
     uplink_free(uplink);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "link/enrolment.h"
 #include "link/http.h"
 #include "link/pki.h"
+#include "link/signed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,7 @@ static int read_text(const char *path, struct buf *ret, struct error *e)
 // ---- asking
 
 static int ask_for(struct buf *request, const struct buf *csr, const struct enrol *order,
-                   struct error *e)
+                   uint8_t ret_host[16], struct error *e)
 {
     _cleanup_buf_ struct buf id = {0};
     uint8_t host[16];
@@ -70,6 +71,7 @@ static int ask_for(struct buf *request, const struct buf *csr, const struct enro
     if (!room)
         return error_set(e, -ENOMEM, "no memory");
     request->n += tiercel__link__enrol_request__pack(&q, room);
+    memcpy(ret_host, host, sizeof host);
     return 0;
 }
 
@@ -88,7 +90,8 @@ static int refused(const struct http_reply *reply, struct error *e)
     return reply->status == 404 ? -EPROTO : -EACCES;
 }
 
-static int take(const struct http_reply *reply, struct enrolment *mine, struct error *e)
+static int take(const struct http_reply *reply, struct enrolment *mine, struct signed_trust *trust,
+                struct error *e)
 {
     if (reply->status != 200)
         return refused(reply, e);
@@ -105,30 +108,58 @@ static int take(const struct http_reply *reply, struct enrolment *mine, struct e
     if (r == 0)
         r = enrolment_take(mine, str_bytes(got->certificate.data, got->certificate.len),
                            str_bytes(got->authority.data, got->authority.len), e);
+    if (r == 0 && got->has_signer && got->signer.len == sizeof trust->key &&
+        strlen(got->client) < sizeof trust->client) {
+        memcpy(trust->magic, SIGNED_TRUST_MAGIC, sizeof trust->magic);
+        memcpy(trust->key, got->signer.data, sizeof trust->key);
+        snprintf(trust->client, sizeof trust->client, "%s", got->client);
+    }
     tiercel__link__enrol_reply__free_unpacked(got, NULL);
     return r;
 }
 
 // ---- keeping
 
-static int keep(const char *state, const struct enrolment *mine, struct error *e)
+// Whole or not at all, and 0600.
+static int replace(const char *state, const char *name, struct str bytes, struct error *e)
 {
-    _cleanup_buf_ struct buf text = {0};
     char path[400], fresh[400];
-    snprintf(path, sizeof path, "%s/" ENROLMENT_FILE, state);
-    snprintf(fresh, sizeof fresh, "%s/.%s", state, ENROLMENT_FILE);
-    enrolment_print(mine, &text);
-    if (mkdir(state, 0700) < 0 && errno != EEXIST)
-        return error_set(e, -errno, "the folder %s cannot be made: %s", state, strerror(errno));
+    snprintf(path, sizeof path, "%s/%s", state, name);
+    snprintf(fresh, sizeof fresh, "%s/.%s", state, name);
     (void)unlink(fresh);
     _cleanup_close_ int fd =
         open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && !text.failed && write(fd, text.p, text.n) == (ssize_t)text.n && fsync(fd) == 0 &&
+    if (fd >= 0 && write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n && fsync(fd) == 0 &&
         rename(fresh, path) == 0)
         return 0;
-    int r = text.failed ? -ENOMEM : -errno;
+    int r = -errno;
     (void)unlink(fresh);
     return error_set(e, r, "%s cannot be written: %s", path, strerror(-r));
+}
+
+// Whose orders are followed, before where they come from. A hub without a signer gives none.
+static int keep_trust(const char *state, const struct signed_trust *trust, struct error *e)
+{
+    char path[400];
+    if (trust->magic[0])
+        return replace(state, SIGNED_TRUST_FILE, str_bytes(trust, sizeof *trust), e);
+    snprintf(path, sizeof path, "%s/" SIGNED_TRUST_FILE, state);
+    return unlink(path) == 0 || errno == ENOENT
+               ? 0
+               : error_set(e, -errno, "%s cannot be removed: %s", path, strerror(errno));
+}
+
+static int keep(const char *state, const struct enrolment *mine, const struct signed_trust *trust,
+                struct error *e)
+{
+    _cleanup_buf_ struct buf text = {0};
+    enrolment_print(mine, &text);
+    if (text.failed)
+        return error_set(e, -ENOMEM, "no memory");
+    if (mkdir(state, 0700) < 0 && errno != EEXIST)
+        return error_set(e, -errno, "the folder %s cannot be made: %s", state, strerror(errno));
+    int r = keep_trust(state, trust, e);
+    return r < 0 ? r : replace(state, ENROLMENT_FILE, buf_str(&text), e);
 }
 
 static int may_keep(const char *state, struct error *e)
@@ -184,6 +215,7 @@ int enrol(const struct enrol *order, struct enrolled *ret, struct error *e)
 {
     _cleanup_buf_ struct buf csr = {0}, request = {0}, authority = {0};
     struct enrolment mine = {0};
+    struct signed_trust trust = {0};
     struct http_reply reply;
     struct http *h = NULL;
     char url[300];
@@ -195,7 +227,7 @@ int enrol(const struct enrol *order, struct enrolled *ret, struct error *e)
     if (r == 0)
         r = enrolment_make(&mine, &csr, e);
     if (r == 0)
-        r = ask_for(&request, &csr, order, e);
+        r = ask_for(&request, &csr, order, trust.host, e);
     struct http_options options = {.authority = buf_str(&authority), .proxy = order->proxy};
     if (r == 0)
         r = http_new(&options, &h, e);
@@ -208,9 +240,9 @@ int enrol(const struct enrol *order, struct enrolled *ret, struct error *e)
         error_way_out(e, "nothing was sent. --authority FILE or --fingerprint SHA256 say who the "
                          "hub is; its administrator has both");
     if (r == 0)
-        r = take(&reply, &mine, e);
+        r = take(&reply, &mine, &trust, e);
     if (r == 0)
-        r = keep(order->state, &mine, e);
+        r = keep(order->state, &mine, &trust, e);
     http_free(h);
     explicit_bzero(mine.key, sizeof mine.key);
     if (r == 0) {
@@ -223,9 +255,10 @@ int enrol(const struct enrol *order, struct enrolled *ret, struct error *e)
 int enrol_remove(const char *state, struct error *e)
 {
     char path[400];
+    const struct signed_trust none = {0};
     snprintf(path, sizeof path, "%s/" ENROLMENT_FILE, state);
     if (unlink(path) == 0)
-        return 0;
+        return keep_trust(state, &none, e);
     int r = -errno;
     if (r == -ENOENT)
         return error_set(e, r, "this host is not enrolled at any hub");

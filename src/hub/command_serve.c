@@ -2,6 +2,7 @@
 // `init` and `serve`: the two commands that may begin as root.
 #include "base/cleanup.h"
 #include "hub/commands.h"
+#include "hub/signer.h"
 #include "hub/state.h"
 #include "os/process.h"
 #include "store/registry.h"
@@ -121,6 +122,7 @@ static int setup_of(const struct hub_options *o, struct hub_setup *s, struct err
         return error_set(e, -EINVAL, "--agents-url is too long");
     s->core_uid = st.st_uid;
     s->front_uid = geteuid() == 0 ? HUB_FRONT_UID : geteuid();
+    s->signer_uid = geteuid() == 0 ? HUB_SIGNER_UID : geteuid();
     if (geteuid() != 0 && geteuid() != st.st_uid)
         return error_set(e, -EACCES, "%s belongs to user %u: be that or root", full, st.st_uid);
     if (geteuid() == 0 && st.st_uid == 0)
@@ -139,6 +141,8 @@ int command_serve(const struct hub_options *o, struct error *e)
         return lock;
     if (geteuid() == 0 && fchown(lock, setup.core_uid, setup.core_uid) < 0)
         return error_set(e, -errno, "lock: %s", strerror(errno));
+    if ((r = hub_signer_prepare(&setup, e)) < 0)
+        return r;
     r = hub_serve(&setup);
     return r < 0 ? error_set(e, r, "the hub ended: %s", strerror(-r)) : 0;
 }

@@ -8,7 +8,8 @@
 
 struct hub_options {
     const char *state, *sector, *uses, *lasts, *agents, *people, *url, *names, *why, *limit;
-    bool json;
+    const char *host, *within, *allow;
+    bool json, all, dry_run;
     const char *words[32]; // after the command's own
     int n_words;
 };
@@ -22,10 +23,11 @@ int command_host_revoke(const struct hub_options *o, struct error *e);
 int command_serve(const struct hub_options *o, struct error *e);
 int command_status(const struct hub_options *o, struct error *e);
 int command_attempts(const struct hub_options *o, struct error *e);
-int command_campaigns(const struct hub_options *o, struct error *e);
 int command_attempt(const struct hub_options *o, struct error *e);
 int command_attempt_merge(const struct hub_options *o, struct error *e);
 int command_attempt_split(const struct hub_options *o, struct error *e);
+int command_order(const struct hub_options *o, struct error *e);
+int command_orders(const struct hub_options *o, struct error *e);
 int command_verify(const struct hub_options *o, struct error *e);
 
 // "90s", "30m", "24h", "7d"; seconds.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The role with the stores, and for now the signer of enrolments, too. No network. All asks that wait are taken
+// The role with the stores. No network, no key. All asks that wait are taken
 // together, then what they appended is made durable with one fdatasync a client, then all are answered.
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "event/segment_record.h"
+#include "hub/core_orders.h"
 #include "hub/request.h"
+#include "hub/signer.h"
 #include "hub/state.h"
 #include "link.pb-c.h"
 #include "os/process.h"
@@ -34,11 +36,13 @@ struct pending {
     struct client *client; // NULL: the answer stands as it is
     uint8_t host[PKI_HOST_BYTES];
     uint32_t pressure;
+    bool later; // core_orders.c answers
 };
 
 static struct core {
     const struct hub_setup *setup;
-    struct pki_authority authority;
+    X509 *authority;
+    uint8_t signer[32]; // public key, of orders
     struct registry *registry;
     struct segment_opener *opener;
     struct client clients[REGISTRY_CLIENTS_MAX];
@@ -78,8 +82,11 @@ static int sign(void *context, const char *client, uint8_t ret_certificate[32])
     struct signing *s = context;
     char name[PKI_NAME_MAX + 1];
     pki_name_make(client, s->request->host, name);
-    int r = pki_host_sign(&core.authority, str_bytes(s->request->csr, s->request->csr_size), name,
-                          (int64_t)(os_wall_ns() / 1000000000), &s->certificate);
+    static struct hub_signed answer;
+    int r = hub_sign_host(core_orders_signer_fd(), name,
+                          str_bytes(s->request->csr, s->request->csr_size), &answer);
+    if (r == 0)
+        r = pki_certificate_from_der(str_bytes(answer.bytes, answer.size), &s->certificate);
     if (r == 0 && X509_digest(s->certificate, EVP_sha256(), ret_certificate, NULL) != 1)
         r = -EIO;
     return r;
@@ -95,13 +102,15 @@ static void enrolled(struct pending *p, X509 *certificate)
                                       sizeof name);
     if (n < 0 || pki_name_read(str_bytes(name, (size_t)n), client, host) < 0 ||
         pki_certificate_der(certificate, &own) < 0 ||
-        pki_certificate_der(core.authority.certificate, &authority) < 0) {
+        pki_certificate_der(core.authority, &authority) < 0) {
         say(p, 500, "the certificate cannot be given out");
         return;
     }
     reply.has_certificate = reply.has_authority = true;
     reply.certificate = (ProtobufCBinaryData){own.n, (uint8_t *)own.p};
     reply.authority = (ProtobufCBinaryData){authority.n, (uint8_t *)authority.p};
+    reply.has_signer = true;
+    reply.signer = (ProtobufCBinaryData){sizeof core.signer, core.signer};
     reply.client = client;
     reply.agents_url = (char *)(uintptr_t)core.setup->agents_url;
     size_t size = tiercel__link__enrol_reply__get_packed_size(&reply);
@@ -257,6 +266,12 @@ static void authenticated(struct pending *p, const struct hub_ask *ask, struct s
         say(p, 403, "this certificate is revoked, replaced or unknown; enrol again");
         return;
     }
+    if (r == 0 && ask->what == HUB_ORDERS) {
+        p->later = !core_orders_ask(ask->id, client, p->host, &p->answer);
+        return;
+    }
+    if (r == 0 && ask->what == HUB_ORDER_RESULT)
+        return core_orders_result(client, p->host, body, &p->answer);
     if (r == 0)
         p->client = client_of(client, &e);
     if (!p->client) {
@@ -293,6 +308,7 @@ static void take(struct link_message *m)
         struct pending *p = &core.group[core.n_group++];
         memset(p, 0, offsetof(struct pending, answer.body));
         p->client = NULL;
+        p->later = false;
         p->answer.id = ask->id;
         p->pressure = ask->pressure;
         if (take_body(m, ask->size) < 0)
@@ -359,7 +375,7 @@ static void answer_all(void)
     for (size_t i = 0; i < core.n_group; i++) {
         struct pending *p = &core.group[i];
         finish(p);
-        if (core.peer >= 0 &&
+        if (core.peer >= 0 && !p->later &&
             link_send(core.peer, HUB_ANSWER, &p->answer,
                       (uint32_t)offsetof(struct hub_answer, body) + p->answer.size, NULL, 0,
                       1) < 0) {
@@ -403,7 +419,7 @@ static int serve(void)
     for (;;) {
         struct pollfd fds[2] = {{.fd = HUB_CHANNEL, .events = POLLIN},
                                 {.fd = core.peer, .events = POLLIN}};
-        if (poll(fds, 2, 1000) < 0 && errno != EINTR)
+        if (poll(fds, 2, ORDERS_TURN_MS) < 0 && errno != EINTR)
             return -errno;
         if (fds[0].revents) {
             int r = link_receive(HUB_CHANNEL, &m, 0);
@@ -414,12 +430,18 @@ static int serve(void)
                     close(core.peer);
                 core.peer = m.fds[0];
                 m.n_fds = 0;
+                core_orders_forget();
+            }
+            if (r == 1 && m.type == HUB_SIGNER && m.n_fds == 1) {
+                core_orders_signer(m.fds[0]);
+                m.n_fds = 0;
             }
             if (r == 1)
                 link_message_done(&m);
         } else if (core.peer >= 0 && fds[1].revents) {
             serve_peer();
         }
+        core_orders_turn(core.peer);
         write_counters();
     }
 }
@@ -441,7 +463,8 @@ int hub_core(const struct hub_setup *setup)
     char file[HUB_PATH_MAX + 32];
     core.setup = setup;
     OpenSSL_add_all_digests();
-    if (hub_authority_read(setup->state, &core.authority, &e) < 0 ||
+    if (hub_certificate_read(setup->state, &core.authority, &e) < 0 ||
+        hub_signer_public(setup->state, core.signer, &e) < 0 ||
         segment_opener_new(&core.opener) < 0) {
         fprintf(stderr, "tiercel-hub: %s\n", e.what[0] ? e.what : "out of memory");
         return -1;
@@ -450,7 +473,7 @@ int hub_core(const struct hub_setup *setup)
     if (hub_enter("tiercel-hub-cor", setup->core_uid, OS_OPEN_READ | OS_FILES, calls) < 0)
         return -1;
     snprintf(file, sizeof file, "%s/hub.db", setup->state);
-    if (registry_open(file, false, &core.registry, &e) < 0) {
+    if (registry_open(file, false, &core.registry, &e) < 0 || core_orders_open(file, &e) < 0) {
         fprintf(stderr, "tiercel-hub: %s: %s\n", file, e.what);
         return -1;
     }
@@ -459,6 +482,7 @@ int hub_core(const struct hub_setup *setup)
         store_close(core.clients[i].store);
     registry_close(core.registry);
     segment_opener_free(core.opener);
-    pki_authority_done(&core.authority);
+    core_orders_close();
+    X509_free(core.authority);
     return r;
 }

@@ -24,14 +24,16 @@ static const struct command {
     {"status", NULL, "", "What is there, and what was done since the start", 0, 0, command_status},
     {"attempts", NULL, "[CLIENT]", "Detections joined into attempts, with how far each came", 0, 1,
      command_attempts},
-    {"campaigns", NULL, "",
-     "Attempts of several clients that used the same means (for the hub only)", 0, 0,
-     command_campaigns},
     {"attempt", "merge", "CLIENT ID ID --why TEXT", "Two attempts are one: kept with who and why",
      3, 3, command_attempt_merge},
     {"attempt", "split", "CLIENT ID DETECTION... --why TEXT",
      "Take the lineages of detections out of an attempt", 3, 32, command_attempt_split},
     {"attempt", NULL, "CLIENT ID", "One attempt as a story", 2, 2, command_attempt},
+    {"order", NULL,
+     "CLIENT ACTION [OF-WHAT] --host HOST|--all [--for 24h] [--within 1h] [--dry-run]",
+     "Have hosts kill, contain-host, quarantine, block-address ..., or undo N", 2, 3,
+     command_order},
+    {"orders", NULL, "CLIENT [N]", "Orders and what became of them", 1, 2, command_orders},
     {"verify", NULL, "CLIENT", "Prove the hash chains of what a client sent", 1, 1, command_verify},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -47,6 +49,11 @@ enum {
     NAMES,
     WHY,
     LIMIT,
+    HOST,
+    WITHIN,
+    ALLOW,
+    ALL,
+    DRY_RUN,
     JSON,
     HELP,
     VERSION
@@ -62,6 +69,11 @@ static const struct option options[] = {
     {"names", required_argument, NULL, NAMES},
     {"why", required_argument, NULL, WHY},
     {"limit", required_argument, NULL, LIMIT},
+    {"host", required_argument, NULL, HOST},
+    {"within", required_argument, NULL, WITHIN},
+    {"allow", required_argument, NULL, ALLOW},
+    {"all", no_argument, NULL, ALL},
+    {"dry-run", no_argument, NULL, DRY_RUN},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {"version", no_argument, NULL, VERSION},
@@ -82,6 +94,8 @@ static int help(void)
            "this machine only)\n"
            "  --why TEXT    of a merge or split by hand: kept with who did it\n"
            "  --limit N     attempts of a client that are shown, the newest (40); 0: all\n"
+           "  --host HOST, --all   whom an order concerns; --within TIME  until when it may come\n"
+           "  --allow LIST  addresses that contain-host lets through; --dry-run  hosts only check\n"
            "  --json        for programs\n"
            "  --help, --version\n\n"
            "Exit status: 0 done, 1 failed, 2 wrong usage.\n",
@@ -99,10 +113,15 @@ static int wrong(const char *what)
 static int take(int option, struct hub_options *o)
 {
     const char **const places[] = {&o->state,  &o->sector, &o->uses,  &o->lasts, &o->agents,
-                                   &o->people, &o->url,    &o->names, &o->why,   &o->limit};
+                                   &o->people, &o->url,    &o->names, &o->why,   &o->limit,
+                                   &o->host,   &o->within, &o->allow};
     if (option == JSON)
         o->json = true;
-    else if (option >= STATE && option <= LIMIT)
+    else if (option == ALL)
+        o->all = true;
+    else if (option == DRY_RUN)
+        o->dry_run = true;
+    else if (option >= STATE && option <= ALLOW)
         *places[option - STATE] = optarg;
     else
         return -EINVAL;

@@ -9,6 +9,8 @@ static const struct request_route routes[] = {
     {"/v1/enrol", true, false, HUB_ENROL, 16384},
     {"/v1/batches", true, true, HUB_BATCHES, HUB_BODY_MAX},
     {"/v1/next", false, true, HUB_NEXT, 0},
+    {"/v1/orders", false, true, HUB_ORDERS, 0},
+    {"/v1/results", true, true, HUB_ORDER_RESULT, 4096},
 };
 
 const struct request_route *request_route(struct str path, bool post, bool agents, int *ret_status)

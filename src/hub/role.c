@@ -28,6 +28,7 @@ int hub_role(const char *name)
     int (*run)(const struct hub_setup *) = !strcmp(name, "front")      ? hub_front
                                            : !strcmp(name, "core")     ? hub_core
                                            : !strcmp(name, "attempts") ? hub_attempts
+                                           : !strcmp(name, "signer")   ? hub_signer
                                                                        : NULL;
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);

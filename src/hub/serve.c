@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parent: starts the roles, joins front and core, starts anew what ended. Reads nothing from any but that they are
-// ready. The hub takes events without the joining of attempts, never without front and core.
+// ready. The hub takes events without the joining of attempts, never without the others.
 #include "base/cleanup.h"
 #include "hub/state.h"
 #include "os/process.h"
@@ -13,8 +13,8 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-enum { FRONT, CORE, JOINED, ATTEMPTS = JOINED, ROLES };
-static const char *const names[ROLES] = {"front", "core", "attempts"};
+enum { FRONT, CORE, JOINED, ATTEMPTS = JOINED, SIGNER, ROLES };
+static const char *const names[ROLES] = {"front", "core", "attempts", "signer"};
 #define WAIT_MAX 50    // failures that a wait before the next start is counted from
 #define FAILURES_MAX 5 // starts in a row that did not get as far as being ready
 
@@ -77,10 +77,22 @@ static int join(struct parent *p)
     return r;
 }
 
+static void join_signer(struct parent *p)
+{
+    static const unsigned who[2] = {CORE, SIGNER};
+    int pair[2];
+    if (!p->children[CORE].pid || !p->children[SIGNER].pid || link_pair(pair) < 0)
+        return;
+    for (unsigned i = 0; i < 2; i++)
+        (void)link_send(p->children[who[i]].channel, HUB_SIGNER, NULL, 0, &pair[i], 1, 1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static int start_missing(struct parent *p)
 {
     uint64_t now = os_monotonic_ns();
-    bool started = false;
+    bool started = false, signer = false;
     for (unsigned i = 0; i < ROLES; i++) {
         struct child *c = &p->children[i];
         if (c->pid)
@@ -91,9 +103,12 @@ static int start_missing(struct parent *p)
         if (r < 0 && r != -EPIPE)
             return r;
         started = started || i < JOINED;
+        signer = signer || i == CORE || i == SIGNER;
     }
     if (started && p->children[FRONT].pid && p->children[CORE].pid)
         (void)join(p); // one that has ended meanwhile is noticed by its signal
+    if (signer)
+        join_signer(p);
     return 0;
 }
 
@@ -113,7 +128,7 @@ static int reap(struct parent *p)
             fprintf(stderr, "tiercel-hub: %s ended (%s %d)\n", names[i],
                     WIFSIGNALED(status) ? "signal" : "status",
                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-            if (i >= JOINED)
+            if (i == ATTEMPTS)
                 continue;
             if (c->failures == FAILURES_MAX || (!p->said && c->failures)) {
                 fprintf(stderr, "tiercel-hub: %s cannot start\n", names[i]);
@@ -131,7 +146,8 @@ static void hear(struct parent *p, struct child *c)
     link_message_done(&m);
     if (m.type == HUB_READY)
         c->ready = true;
-    if (!p->said && p->children[FRONT].ready && p->children[CORE].ready) {
+    if (!p->said && p->children[FRONT].ready && p->children[CORE].ready &&
+        p->children[SIGNER].ready) {
         p->said = true;
         printf("tiercel-hub: agents at %s:%u, people at %s:%u\n", p->setup->agents.address,
                p->setup->agents.port, p->setup->people.address, p->setup->people.port);

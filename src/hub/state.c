@@ -45,6 +45,15 @@ int hub_file_write(const char *state, const char *name, struct str text, struct 
     return 0;
 }
 
+int hub_certificate_read(const char *state, X509 **ret, struct error *e)
+{
+    _cleanup_buf_ struct buf certificate = {0};
+    int r = hub_file_read(state, "pki/ca.pem", &certificate, e);
+    if (r == 0 && pki_certificate_read(buf_str(&certificate), ret) < 0)
+        r = error_set(e, -EBADMSG, "%s/pki/ca.pem is damaged", state);
+    return r;
+}
+
 int hub_authority_read(const char *state, struct pki_authority *ret, struct error *e)
 {
     _cleanup_buf_ struct buf certificate = {0}, key = {0};

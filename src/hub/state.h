@@ -16,7 +16,8 @@ void hub_counters_write(const char *state, const struct hub_counters *c);
 
 int hub_file_read(const char *state, const char *name, struct buf *to, struct error *e);
 int hub_file_write(const char *state, const char *name, struct str text,
-                   struct error *e); // 0600, new
+                   struct error *e);                                      // 0600, new
+int hub_certificate_read(const char *state, X509 **ret, struct error *e); // the authority's
 int hub_authority_read(const char *state, struct pki_authority *ret, struct error *e);
 // For a command: checks that the folder is one of ours and becomes its owner. ret_full: its full path.
 int hub_state_enter(const char *state, char ret_full[HUB_PATH_MAX], struct error *e);

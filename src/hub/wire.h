@@ -7,14 +7,26 @@
 #pragma once
 #include "link/link.h"
 #include "link/pki.h"
+#include "link/signed.h"
 
 #define HUB_CHANNEL 3
 #define HUB_BODY_MAX (4u << 20)
 #define HUB_PATH_MAX 512
 #define HUB_CORE_UID 65510u // as root: owner of the state folder; front is another user
 #define HUB_FRONT_UID 65511u
+#define HUB_SIGNER_UID 65512u
 
-enum hub_order { HUB_SETUP = 1, HUB_PEER, HUB_READY, HUB_ASK, HUB_ANSWER };
+enum hub_order {
+    HUB_SETUP = 1,
+    HUB_PEER,
+    HUB_READY,
+    HUB_ASK,
+    HUB_ANSWER,
+    HUB_SIGNER,     // core, signer: one end of the pair that joins them
+    HUB_SIGN_HOST,  // struct hub_sign_host, answered with HUB_SIGNED
+    HUB_SIGN_ORDER, // struct signed_order (link/signed.h)
+    HUB_SIGNED,     // struct hub_signed
+};
 
 struct hub_listen {
     char address[64];
@@ -23,10 +35,10 @@ struct hub_listen {
 struct hub_setup {
     char state[HUB_PATH_MAX], agents_url[256];
     struct hub_listen agents, people;
-    uint32_t core_uid, front_uid;
+    uint32_t core_uid, front_uid, signer_uid;
 };
 
-enum hub_what { HUB_ENROL, HUB_BATCHES, HUB_NEXT };
+enum hub_what { HUB_ENROL, HUB_BATCHES, HUB_NEXT, HUB_ORDERS, HUB_ORDER_RESULT };
 struct hub_ask {
     uint64_t id;
     uint32_t what;     // enum hub_what
@@ -46,9 +58,21 @@ struct hub_answer { // sent up to the end of its body
 };
 _Static_assert(sizeof(struct hub_answer) <= LINK_BODY_MAX, "one message");
 
+struct hub_sign_host {
+    char name[PKI_NAME_MAX + 1];
+    uint32_t size;
+    uint8_t request[3000]; // PKCS#10, DER
+};
+struct hub_signed {
+    int32_t code; // 0 or negative errno
+    uint32_t size;
+    uint8_t bytes[SIGNED_MAX]; // certificate (DER) or envelope
+};
+
 // The roles; they end when their channel to the parent does. `serve` is the parent.
 int hub_front(const struct hub_setup *setup);
 int hub_core(const struct hub_setup *setup);
+int hub_signer(const struct hub_setup *setup);
 int hub_attempts(const struct hub_setup *setup); // joins detections; beside core, on what it wrote
 int hub_serve(const struct hub_setup *setup);
 int hub_role(const char *name);
