@@ -168,6 +168,8 @@ const struct attempt_change *attempts_change(const struct attempts *a,
                                              size_t i); // NULL behind the last
 bool attempt_touched(const struct attempts *a, const struct attempt *one,
                      const struct attempt_change *c);
+// How many processes without any detection use a lineage's means as well, at most 3: then it says nothing.
+size_t attempt_means_others(const struct attempts *a, const struct attempt_means *m);
 uint64_t attempts_refused(
     const struct attempts *a); // by full tables: then counts are short by at least this
 // By the first digits of the id, or those of any detection in it. 0; -ESRCH; -EEXIST: several.

@@ -288,3 +288,10 @@ void means_others(struct attempts *a, const struct origin *o, const Tiercel__Eve
             m->others[m->n_others++] = who;
     }
 }
+
+size_t attempt_means_others(const struct attempts *a, const struct attempt_means *m)
+{
+    const struct means *all =
+        map_get(&a->means_by_value, str_bytes(m, offsetof(struct attempt_means, text)));
+    return all ? all->n_others : 0;
+}

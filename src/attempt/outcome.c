@@ -94,18 +94,19 @@ struct sight {
     bool untold; // no coverage is known
 };
 
-static void look(const struct attempts *a, const struct attempt_node *n, struct sight *s)
+static void look(struct attempts *a, const struct attempt_node *n, struct sight *s)
 {
     uint64_t from = n->seen_from, to = n->seen_to + WINDOW_AFTER_NS, told = 0;
     uint8_t then = 0;
     bool known = false;
     for (size_t i = 0; i < a->n_blinds; i++) {
-        const struct blind *b = &a->blinds[i];
+        struct blind *b = &a->blinds[i];
         if (memcmp(b->host, n->host, 16) != 0 || b->from > to)
             continue;
         if (!b->coverage && b->to >= from) {
             s->what |= b->what;
-            s->lost += b->count;
+            s->lost += b->counted == n->attempt + 1 ? 0 : b->count; // once an attempt
+            b->counted = n->attempt + 1;
         } else if (b->coverage && b->from > from) {
             s->what |= b->what;
             known = true;
@@ -135,7 +136,7 @@ static void tell(const struct sight *s, char *ret, size_t size)
         snprintf(ret + n, size - n, " (%llu records lost)", (unsigned long long)s->lost);
 }
 
-static void decide(const struct attempts *a, struct attempt *one)
+static void decide(struct attempts *a, struct attempt *one)
 {
     uint64_t first_read = UINT64_MAX;
     struct sight s = {0};

@@ -34,6 +34,7 @@ struct blind { // of a host: what was lost, or what it says of its coverage from
     uint64_t from, to, count;
     uint8_t what; // bits BLIND_*
     bool coverage;
+    size_t counted; // of the last attempt that it was counted for: its index + 1
 };
 enum { BLIND_PROGRAMS = 1, BLIND_READS = 2, BLIND_FLOWS = 4, BLIND_ALL = 7 };
 

@@ -109,7 +109,8 @@ struct put {
     struct buf json;
 };
 
-static void add_means(struct put *p, struct store_attempt *one, const struct attempt_node *n)
+static void add_means(const struct attempts *a, struct put *p, struct store_attempt *one,
+                      const struct attempt_node *n)
 {
     for (size_t i = 0; i < n->n_means; i++) {
         const struct attempt_means *m = &n->means[i];
@@ -120,12 +121,15 @@ static void add_means(struct put *p, struct store_attempt *one, const struct att
         if (known || one->n_means == MEANS_MAX)
             continue;
         struct store_means *s = &p->means[one->n_means++];
-        *s = (struct store_means){.kind = (uint32_t)m->kind, .text = m->text};
+        *s = (struct store_means){.kind = (uint32_t)m->kind,
+                                  .text = m->text,
+                                  .others = (uint32_t)attempt_means_others(a, m)};
         memcpy(s->value, m->value, sizeof s->value);
     }
 }
 
-static void add_node(struct put *p, struct store_attempt *one, const struct attempt_node *n)
+static void add_node(const struct attempts *a, struct put *p, struct store_attempt *one,
+                     const struct attempt_node *n)
 {
     bool known = false;
     for (size_t i = 0; !known && i < one->n_hosts; i++)
@@ -136,7 +140,7 @@ static void add_node(struct put *p, struct store_attempt *one, const struct atte
         one->seen_from_ns = n->seen_from;
     if (n->seen_to > one->seen_to_ns)
         one->seen_to_ns = n->seen_to;
-    add_means(p, one, n);
+    add_means(a, p, one, n);
 }
 
 static int put_one(struct run *r, struct put *p, const struct attempt *a, struct error *e)
@@ -156,7 +160,7 @@ static int put_one(struct run *r, struct put *p, const struct attempt *a, struct
     for (size_t i = 0; code == 0 && i < a->n_detections; i++)
         p->names[i] = attempts_detection(r->attempts, a->detections[i])->name;
     for (size_t i = 0; code == 0 && i < a->n_nodes; i++)
-        add_node(p, &one, attempts_node(r->attempts, a->nodes[i]));
+        add_node(r->attempts, p, &one, attempts_node(r->attempts, a->nodes[i]));
     if (code == 0) {
         attempt_print_json(r->attempts, a, &p->json);
         code = p->json.failed;

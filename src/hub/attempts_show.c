@@ -302,8 +302,11 @@ static void show_evidence(const json_t *one, struct buf *out)
     buf_addf(out, "  reads of protected data     %llu\n", number_of(least, "protected_reads"));
     buf_addf(out, "  bytes sent to other hosts   %llu, by the lineages themselves\n",
              number_of(least, "bytes_sent"));
-    if (*text_of(one, "not_seen"))
-        buf_addf(out, "  unknown what else           %s\n", text_of(one, "not_seen"));
+    if (*text_of(one, "not_seen")) {
+        buf_add_str(out, STR("  unknown what else           "));
+        attempts_show_text(text_of(one, "not_seen"), SHOW_WIDTH, out);
+        buf_add_char(out, '\n');
+    }
 }
 
 static void show_reasons(const json_t *one, struct buf *out)

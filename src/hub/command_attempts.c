@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "hub/attempts.h"
 #include "hub/attempts_show.h"
+#include "hub/campaigns.h"
 #include "hub/commands.h"
 #include "hub/state.h"
 #include "os/process.h"
@@ -171,6 +172,27 @@ static int find_story(struct store_attempts *store, const char *id, struct story
     return r == -EBADMSG ? error_set(e, r, "attempts.db: an attempt is not readable") : r;
 }
 
+// Told as the client may read it, whoever asks.
+static int add_elsewhere(const char *state, const char *client, uint64_t id, struct buf *out,
+                         struct error *e)
+{
+    char file[HUB_PATH_MAX + 32];
+    struct registry *registry = NULL;
+    struct hub_campaigns *c = NULL;
+    _cleanup_buf_ struct buf words = {0};
+    snprintf(file, sizeof file, "%s/hub.db", state);
+    int r = registry_open(file, false, &registry, e);
+    if (r == 0)
+        r = hub_campaigns_read(state, registry, &c, e);
+    if (r == 0)
+        hub_campaigns_elsewhere(c, client, id, &words);
+    if (words.n)
+        buf_addf(out, "\nElsewhere\n  " STR_FMT "\n", STR_ARG(buf_str(&words)));
+    hub_campaigns_free(c);
+    registry_close(registry);
+    return r;
+}
+
 int command_attempt(const struct hub_options *o, struct error *e)
 {
     char state[HUB_PATH_MAX];
@@ -185,6 +207,7 @@ int command_attempt(const struct hub_options *o, struct error *e)
     if (r == 0 && !o->json) {
         buf_reset(&s.out);
         attempts_show_story(o->words[0], s.json, s.quick, &s.out);
+        r = add_elsewhere(state, o->words[0], id, &s.out, e);
     }
     if (r == 0 && (s.out.failed || fwrite(s.out.p, 1, s.out.n, stdout) != s.out.n))
         r = error_set(e, -EIO, "cannot write");

@@ -23,6 +23,7 @@ int command_host_revoke(const struct hub_options *o, struct error *e);
 int command_serve(const struct hub_options *o, struct error *e);
 int command_status(const struct hub_options *o, struct error *e);
 int command_attempts(const struct hub_options *o, struct error *e);
+int command_campaigns(const struct hub_options *o, struct error *e);
 int command_attempt(const struct hub_options *o, struct error *e);
 int command_attempt_merge(const struct hub_options *o, struct error *e);
 int command_attempt_split(const struct hub_options *o, struct error *e);

@@ -112,9 +112,10 @@ static CURLcode set_common(struct http *h)
     CURLcode bad = 0;
     bad |= c->set(easy, CURLOPT_NOSIGNAL, 1L);
     bad |= c->set(easy, CURLOPT_ERRORBUFFER, h->text);
-    bad |= c->set(easy, CURLOPT_PROTOCOLS_STR, "https");
+    bad |= c->set(easy, CURLOPT_PROTOCOLS_STR, h->options.any ? "http,https" : "https");
     bad |= c->set(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    bad |= c->set(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
+    long least = h->options.any ? CURL_SSLVERSION_TLSv1_2 : CURL_SSLVERSION_TLSv1_3;
+    bad |= c->set(easy, CURLOPT_SSLVERSION, least);
     bad |= c->set(easy, CURLOPT_FOLLOWLOCATION, 0L);
     bad |= c->set(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
     bad |= c->set(easy, CURLOPT_TIMEOUT, REQUEST_SECONDS);
@@ -182,6 +183,24 @@ struct http *http_free(struct http *h)
         free(h);
     }
     return NULL;
+}
+
+int http_headers(struct http *h, const char *const *lines, size_t n)
+{
+    struct curl_slist *list = h->curl.append(NULL, "Expect:");
+    for (size_t i = 0; list && i < n; i++) {
+        struct curl_slist *longer = h->curl.append(list, lines[i]);
+        if (!longer)
+            h->curl.free_all(list);
+        list = longer;
+    }
+    if (!list || h->curl.set(h->easy, CURLOPT_HTTPHEADER, list) != CURLE_OK) {
+        h->curl.free_all(list);
+        return -ENOMEM;
+    }
+    h->curl.free_all(h->headers);
+    h->headers = list;
+    return 0;
 }
 
 static int explain(struct http *h, CURLcode code, const char *url, struct error *e)

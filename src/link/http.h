@@ -13,6 +13,7 @@
 struct http_options {
     struct str authority;        // PEM; the hub's certificate must be from it. Empty: the system's
     struct str certificate, key; // PEM, ours; empty: none
+    bool any;                    // not a hub: http:// too, TLS 1.2 too
     const char *proxy;           // URL; NULL or "": as the environment says (https_proxy, no_proxy)
     // Called about once a second while waiting; false ends the request with -ECANCELED. May be NULL.
     bool (*go_on)(void *context);
@@ -32,6 +33,8 @@ struct http *http_free(struct http *h);
 // too); -EMSGSIZE: an answer that is too long; -ECANCELED; -EINVAL a URL that is none.
 int http_request(struct http *h, const char *url, struct str body, struct http_reply *ret,
                  struct error *e);
+// Header lines ("Name: value") of the requests that follow, in place of those before. 0 or -ENOMEM.
+int http_headers(struct http *h, const char *const *lines, size_t n);
 // Gives each certificate (PEM) that the other end shows to `each`, its own first, until that returns true: 1; else 0.
 // Nothing is sent and nothing believed.
 int http_shown(const char *url, const char *proxy, bool (*each)(void *context, struct str pem),

@@ -22,7 +22,8 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS member_attempt ON member(attempt);"
     "CREATE TABLE IF NOT EXISTS evidence(attempt TEXT, host BLOB, from_ns INTEGER, to_ns INTEGER,"
     " PRIMARY KEY(attempt, host)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS means(attempt TEXT, kind INTEGER, value BLOB, text TEXT,"
+    "CREATE TABLE IF NOT EXISTS used(attempt TEXT, kind INTEGER, value BLOB, text TEXT, others "
+    "INTEGER,"
     " PRIMARY KEY(attempt, kind, value)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS change(n INTEGER PRIMARY KEY, line TEXT);"
     "CREATE TABLE IF NOT EXISTS status(one INTEGER PRIMARY KEY, line TEXT);"
@@ -208,11 +209,12 @@ static int put_details(struct store_attempts *s, const struct store_attempt *one
         r = done(s, q, e);
     }
     for (size_t i = 0; r >= 0 && i < one->n_means; i++) {
-        sqlite3_stmt *q = query(s, "INSERT OR REPLACE INTO means VALUES(?1,?2,?3,?4)");
+        sqlite3_stmt *q = query(s, "INSERT OR REPLACE INTO used VALUES(?1,?2,?3,?4,?5)");
         bind_id(q, 1, one->id);
         bind_u64(q, 2, one->means[i].kind);
         bind_bytes(q, 3, one->means[i].value, 32);
         bind_text(q, 4, one->means[i].text, strlen(one->means[i].text));
+        bind_u64(q, 5, one->means[i].others);
         r = done(s, q, e);
     }
     return r < 0 ? r : 0;
@@ -232,7 +234,7 @@ static int same(struct store_attempts *s, const struct store_attempt *one, uint6
 
 static int forget(struct store_attempts *s, const char *which, struct error *e)
 {
-    static const char *const tables[] = {"member", "evidence", "means"};
+    static const char *const tables[] = {"member", "evidence", "used"};
     char sql[160];
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof tables / sizeof *tables; i++) {
@@ -462,22 +464,26 @@ int store_attempts_changes(struct store_attempts *s, struct buf *ret, uint64_t *
 }
 
 int store_attempts_means(struct store_attempts *s,
-                         int (*each)(void *context, uint64_t attempt, uint64_t end_ns,
+                         int (*each)(void *context, const struct store_attempt *of,
                                      const struct store_means *means),
                          void *context, struct error *e)
 {
-    sqlite3_stmt *q =
-        query(s, "SELECT m.attempt,a.end_ns,m.kind,m.value,m.text FROM means m"
-                 " JOIN attempt a ON a.id=m.attempt ORDER BY m.kind,m.value,m.attempt");
+    sqlite3_stmt *q = query(s, "SELECT a.id,a.begin_ns,a.end_ns,u.kind,u.value,u.text,u.others"
+                               " FROM used u JOIN attempt a ON a.id=u.attempt"
+                               " ORDER BY u.kind,u.value,u.attempt");
     int step = SQLITE_ERROR, r = 0;
     while (q && r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
-        struct store_means m = {.kind = (uint32_t)sqlite3_column_int64(q, 2),
-                                .text = (const char *)sqlite3_column_text(q, 4)};
-        const void *value = sqlite3_column_blob(q, 3);
-        if (sqlite3_column_bytes(q, 3) != 32 || !m.text)
+        struct store_attempt of = {.id = id_of(q, 0),
+                                   .begin_ns = (uint64_t)sqlite3_column_int64(q, 1),
+                                   .end_ns = (uint64_t)sqlite3_column_int64(q, 2)};
+        struct store_means m = {.kind = (uint32_t)sqlite3_column_int64(q, 3),
+                                .text = (const char *)sqlite3_column_text(q, 5),
+                                .others = (uint32_t)sqlite3_column_int64(q, 6)};
+        const void *value = sqlite3_column_blob(q, 4);
+        if (sqlite3_column_bytes(q, 4) != 32 || !m.text)
             continue;
         memcpy(m.value, value, 32);
-        r = each(context, id_of(q, 0), (uint64_t)sqlite3_column_int64(q, 1), &m);
+        r = each(context, &of, &m);
     }
     if (r == 0 && step != SQLITE_DONE)
         r = fail(s, e);

@@ -14,6 +14,7 @@
 
 struct store_means { // what it used, that other clients may have met as well
     uint32_t kind;
+    uint32_t others; // processes without detection that use it as well
     uint8_t value[32];
     const char *text;
 };
@@ -63,7 +64,7 @@ int store_attempts_changes(struct store_attempts *s, struct buf *ret, uint64_t *
 
 // Means of all attempts, in order of kind and value.
 int store_attempts_means(struct store_attempts *s,
-                         int (*each)(void *context, uint64_t attempt, uint64_t end_ns,
+                         int (*each)(void *context, const struct store_attempt *of,
                                      const struct store_means *means),
                          void *context, struct error *e);
 
