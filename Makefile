@@ -10,8 +10,8 @@ all: ## build the programs (build/release/src/tiercel and tierceld)
 	@tools/install-packages build
 	@tools/build $(BUILD)
 
-run: root all ## protect this machine until Ctrl-C, which leaves nothing behind (root)
-	@exec $(BUILD)/src/tiercel run
+run: root all ## protect this machine until Ctrl-C, with a hub beside it; leaves nothing behind (root)
+	@exec $(BUILD)/src/tiercel run --local-hub
 
 demo: root ## attack a small web server on 127.0.0.1 with and without protection (root)
 	@tools/install-packages build demo

@@ -3,6 +3,7 @@
 #include "cli/child.h"
 #include "cli/leftover.h"
 #include "cli/live.h"
+#include "cli/local_hub.h"
 #include "cli/place.h"
 #include "cli/status.h"
 #include "cli/when.h"
@@ -28,6 +29,8 @@ static const struct option options[] = {
      "the agent's configuration instead of /etc/tiercel/tiercel.yml", NULL, false},
     {"for", 0, OPTION_DURATION, "TIME", "end by itself after so long", NULL, false},
     {"events", 'v', OPTION_FLAG, NULL, "show events too, not only detections", NULL, false},
+    {"local-hub", 0, OPTION_FLAG, NULL, "a hub on this machine, too, with this host enrolled", NULL,
+     false},
     {"quiet", 'q', OPTION_FLAG, NULL, "no live view", NULL, false},
     OPTION_JSON,
     {0},
@@ -45,6 +48,7 @@ struct run {
     struct cli *cli;
     const struct args *args;
     struct child_process child;
+    struct local_hub hub;
     char program[512], journal[512];
     struct leftover_ids ours; // its BPF programs
     uint64_t started_ns;
@@ -62,6 +66,7 @@ static uint64_t now_of(clockid_t clock)
 static void pass_log(struct run *r)
 {
     _cleanup_buf_ struct buf line = {0}, shown = {0};
+    local_hub_drain(&r->hub);
     while (child_line(&r->child, &line)) {
         style_begin(&r->cli->err, STYLE_DIM, &shown);
         text_escape(buf_str(&line), &shown);
@@ -213,6 +218,7 @@ static int finish(struct run *r, int code)
     bool clean = child_stop(&r->child, STOP_MS);
     pass_log(r);
     child_done(&r->child);
+    local_hub_stop(&r->hub); // last: what the agent sent at its end is kept
     unsigned left = leftover_check(&r->ours, r->program, &what);
     if (!clean)
         say(r, "The agent did not end when it was told to; it was killed.\n");
@@ -244,14 +250,41 @@ static void print_ready(struct run *r, const struct control_status *s)
     term_write(&r->cli->out, &b);
 }
 
+// Never a reason not to protect this machine.
+static void start_hub(struct run *r)
+{
+    struct error e = {0};
+    const char *state = args_text(r->args, "state", STATE_FOLDER);
+    int result = local_hub_start(&r->hub, state, &e);
+    if (r->json)
+        return;
+    if (result == 0)
+        fprintf(r->cli->out.file,
+                "A hub on this machine keeps what is seen: tiercel-hub attempts local --state %s\n",
+                r->hub.folder);
+    else if (result > 0)
+        say(r, "This machine reports to another hub; none is started here.\n");
+    else {
+        _cleanup_buf_ struct buf why = {0};
+        buf_add_str(&why, STR("No hub on this machine: "));
+        text_escape(str_from(e.what), &why);
+        buf_add_str(&why, STR(". It is protected all the same.\n"));
+        term_write(&r->cli->err, &why);
+    }
+}
+
 static int protect(struct run *r)
 {
     struct error e = {0};
+    if (args_has(r->args, "local-hub"))
+        start_hub(r);
     struct live live = {0};
     struct control_reply *reply = NULL;
     int result = start(r, &e);
-    if (result < 0)
+    if (result < 0) {
+        local_hub_stop(&r->hub);
         return cli_fail(r->cli, &e);
+    }
     result = wait_ready(r, &reply, &e);
     if (result == 0) {
         print_ready(r, &reply->status);

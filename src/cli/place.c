@@ -31,19 +31,30 @@ static bool take(char *ret, size_t size, int mode, const char *folder, const cha
     return true;
 }
 
-int place_daemon(char *ret, size_t size, struct error *e)
+int place_program(const char *name, char *ret, size_t size, struct error *e)
 {
-    char own[512];
+    char own[512], beside[64];
+    snprintf(beside, sizeof beside, "../sbin/%s", name);
     if (own_folder(own, sizeof own) == 0 &&
-        (take(ret, size, X_OK, own, "tierceld") || take(ret, size, X_OK, own, "../sbin/tierceld")))
+        (take(ret, size, X_OK, own, name) || take(ret, size, X_OK, own, beside)))
         return 0;
     static const char *const usual[] = {"/usr/local/sbin", "/usr/sbin", "/sbin"};
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (take(ret, size, X_OK, usual[i], "tierceld"))
+        if (take(ret, size, X_OK, usual[i], name))
             return 0;
-    error_set(e, -ENOENT, "the agent's program, tierceld, is nowhere to be found");
+    error_set(e, -ENOENT, "the program %s is nowhere to be found", name);
     error_way_out(e, "`make` builds it beside tiercel, `make install` installs it");
     return -ENOENT;
+}
+
+int place_daemon(char *ret, size_t size, struct error *e)
+{
+    int r = place_program("tierceld", ret, size, e);
+    if (r == -ENOENT) {
+        error_set(e, r, "the agent's program, tierceld, is nowhere to be found");
+        error_way_out(e, "`make` builds it beside tiercel, `make install` installs it");
+    }
+    return r;
 }
 
 int place_rules(char *ret, size_t size, struct error *e)
