@@ -459,12 +459,13 @@ static pid_t role_pid(const char *role)
 static void test_hub_roles_hold_nothing(void **context)
 {
     (void)context;
-    static const char *const roles[] = {"front", "core"};
-    for (unsigned i = 0; i < 2; i++) {
+    static const char *const roles[] = {"front", "core", "signer"};
+    static const unsigned uids[] = {65511, 65510, 65512};
+    for (unsigned i = 0; i < 3; i++) {
         char path[64], text[4096], uid[32];
         snprintf(path, sizeof path, "/proc/%d/status", role_pid(roles[i]));
         read_file(path, text, sizeof text);
-        snprintf(uid, sizeof uid, "Uid:\t%u\t", geteuid() ? geteuid() : i ? 65510u : 65511u);
+        snprintf(uid, sizeof uid, "Uid:\t%u\t", geteuid() ? geteuid() : uids[i]);
         assert_non_null(strstr(text, uid));
         assert_non_null(strstr(text, "CapPrm:\t0000000000000000"));
         assert_non_null(strstr(text, "CapEff:\t0000000000000000"));
