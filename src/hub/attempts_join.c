@@ -143,6 +143,17 @@ static void add_node(const struct attempts *a, struct put *p, struct store_attem
     add_means(a, p, one, n);
 }
 
+// A host that lies about when things happened keeps no more than this of the client's files.
+static void limit_evidence(struct store_attempt *one)
+{
+    uint64_t from = one->begin_ns > ATTEMPT_QUIET_NS ? one->begin_ns - ATTEMPT_QUIET_NS : 0,
+             to = one->end_ns + ATTEMPT_QUIET_NS;
+    if (one->seen_from_ns < from)
+        one->seen_from_ns = from;
+    if (one->seen_to_ns > to && to > one->end_ns)
+        one->seen_to_ns = to;
+}
+
 static int put_one(struct run *r, struct put *p, const struct attempt *a, struct error *e)
 {
     p->names = calloc(a->n_detections, sizeof *p->names);
@@ -161,6 +172,7 @@ static int put_one(struct run *r, struct put *p, const struct attempt *a, struct
         p->names[i] = attempts_detection(r->attempts, a->detections[i])->name;
     for (size_t i = 0; code == 0 && i < a->n_nodes; i++)
         add_node(r->attempts, p, &one, attempts_node(r->attempts, a->nodes[i]));
+    limit_evidence(&one);
     if (code == 0) {
         attempt_print_json(r->attempts, a, &p->json);
         code = p->json.failed;

@@ -93,6 +93,9 @@ static void look_at(struct client *c)
     c->any = c->any || news.detections;
     c->news = c->news || news.batches;
     c->changes = changes;
+    uint64_t now = os_wall_ns(); // a host whose clock runs ahead must not hide what others send
+    if (news.newest_ns > now)
+        news.newest_ns = now;
     if (news.newest_ns > c->newest_ns)
         c->newest_ns = news.newest_ns;
 }

@@ -338,6 +338,40 @@ static void test_run_that_is_ended_changes_nothing(void **state)
     client_free(t);
 }
 
+struct kept {
+    uint64_t from, to;
+};
+
+static int widest(void *context, const uint8_t id[16], uint64_t from, uint64_t to)
+{
+    struct kept *k = context;
+    (void)id;
+    k->from = from < k->from ? from : k->from;
+    k->to = to > k->to ? to : k->to;
+    return 0;
+}
+
+static void test_a_host_that_lies_about_times_keeps_no_more(void **state)
+{
+    (void)state;
+    struct truth *t = client(1);
+    struct store_attempts *s = NULL;
+    struct kept kept = {UINT64_MAX, 0};
+    Tiercel__Batch *b = wbatch(&t->w, 1, 95000);
+    ran(t, t->labels++, b, 7000, 7000, "sh", false);
+    wexec(&t->w, b, wprocess(&t->w, 7001, 7000, "long ago"), false)->time = 1;
+    wexec(&t->w, b, wprocess(&t->w, 7002, 7000, "never"), false)->time = UINT64_MAX / 4;
+    write_journals(&t->w);
+    deliver(t);
+    run_join(0);
+    assert_int_equal(store_attempts_open(folder, false, &s, NULL), 0);
+    assert_int_equal(store_attempts_evidence(s, widest, &kept, NULL), 0);
+    store_attempts_close(s);
+    assert_true(kept.from >= T0 - ATTEMPT_QUIET_NS && kept.from <= T0 + 100000 * SECOND);
+    assert_true(kept.to <= T0 + 300000 * SECOND + ATTEMPT_QUIET_NS);
+    client_free(t);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -347,6 +381,7 @@ int main(void)
         TEST(test_gap_of_records_makes_the_outcome_unknown),
         TEST(test_story_and_table_fit_100_columns_and_are_escaped),
         TEST(test_run_that_is_ended_changes_nothing),
+        TEST(test_a_host_that_lies_about_times_keeps_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
