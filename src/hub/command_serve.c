@@ -123,6 +123,7 @@ static int setup_of(const struct hub_options *o, struct hub_setup *s, struct err
     s->core_uid = st.st_uid;
     s->front_uid = geteuid() == 0 ? HUB_FRONT_UID : geteuid();
     s->signer_uid = geteuid() == 0 ? HUB_SIGNER_UID : geteuid();
+    s->egress_uid = geteuid() == 0 ? HUB_EGRESS_UID : geteuid();
     if (geteuid() != 0 && geteuid() != st.st_uid)
         return error_set(e, -EACCES, "%s belongs to user %u: be that or root", full, st.st_uid);
     if (geteuid() == 0 && st.st_uid == 0)

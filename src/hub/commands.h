@@ -8,7 +8,7 @@
 
 struct hub_options {
     const char *state, *sector, *uses, *lasts, *agents, *people, *url, *names, *why, *limit;
-    const char *host, *within, *allow;
+    const char *host, *within, *allow, *kind, *to, *client, *level, *ca;
     bool json, all, dry_run;
     const char *words[32]; // after the command's own
     int n_words;
@@ -29,6 +29,10 @@ int command_attempt_merge(const struct hub_options *o, struct error *e);
 int command_attempt_split(const struct hub_options *o, struct error *e);
 int command_order(const struct hub_options *o, struct error *e);
 int command_orders(const struct hub_options *o, struct error *e);
+int command_output_add(const struct hub_options *o, struct error *e);
+int command_output_list(const struct hub_options *o, struct error *e);
+int command_output_remove(const struct hub_options *o, struct error *e);
+int command_output_test(const struct hub_options *o, struct error *e);
 int command_verify(const struct hub_options *o, struct error *e);
 
 // "90s", "30m", "24h", "7d"; seconds.

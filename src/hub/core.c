@@ -5,12 +5,16 @@
 #include "base/cleanup.h"
 #include "event/segment_record.h"
 #include "hub/core_orders.h"
+#include "hub/outputs.h"
 #include "hub/request.h"
 #include "hub/signer.h"
 #include "hub/state.h"
 #include "link.pb-c.h"
+#include "os/landlock.h"
 #include "os/process.h"
+
 #include "os/sandbox.h"
+#include "output/output.h"
 #include "store/registry.h"
 #include "store/store.h"
 #include <errno.h>
@@ -204,6 +208,24 @@ static size_t cut(struct str body, struct error *e)
     return good;
 }
 
+// To the outputs, whatever cannot be read of a record is in the store all the same.
+static void put_out(const struct pending *p, const struct store_record *record)
+{
+    struct str plain;
+    Tiercel__Batch *batch = NULL;
+    struct error e = {0};
+    char name[REGISTRY_NAME_MAX + 1] = "";
+    if (segment_record_plain(core.opener, record->bytes, &plain, &e) < 0 ||
+        segment_record_unpack(core.opener, &record->info, plain, &batch, &e) < 0) {
+        fprintf(stderr, "tiercel-hub: outputs: a batch cannot be read: %s\n", e.what);
+        return;
+    }
+    (void)registry_host_name(core.registry, p->client->name, p->host, name);
+    const struct output_source source = {
+        .client = str_from(p->client->name), .host = p->host, .host_name = str_from(name)};
+    outputs_take(&source, batch);
+}
+
 static int append(struct pending *p, size_t n, struct error *e)
 {
     uint64_t bytes = 0;
@@ -224,6 +246,9 @@ static int append(struct pending *p, size_t n, struct error *e)
             error_set(e, -EBADMSG, "%s", core.records[i].why);
         if (result != STORE_DAMAGED && result != STORE_KNOWN)
             bytes += core.records[i].bytes.n;
+        if (result != STORE_DAMAGED && result != STORE_KNOWN && core.records[i].info.n_detections &&
+            outputs_any())
+            put_out(p, &core.records[i]);
     }
     core.counters.bytes += bytes;
     return 0;
@@ -325,6 +350,9 @@ static void take(struct link_message *m)
 
 static void commit(void)
 {
+    int r = outputs_sync(); // first: twice after a crash, but never not at all
+    if (r < 0)
+        fprintf(stderr, "tiercel-hub: outputs: not durable: %s\n", strerror(-r));
     for (size_t i = 0; i < core.n_clients; i++) {
         struct client *c = &core.clients[i];
         struct error e = {0};
@@ -417,9 +445,10 @@ static int serve(void)
 {
     static struct link_message m;
     for (;;) {
-        struct pollfd fds[2] = {{.fd = HUB_CHANNEL, .events = POLLIN},
-                                {.fd = core.peer, .events = POLLIN}};
-        if (poll(fds, 2, ORDERS_TURN_MS) < 0 && errno != EINTR)
+        struct pollfd fds[3] = {{.fd = HUB_CHANNEL, .events = POLLIN},
+                                {.fd = core.peer, .events = POLLIN},
+                                {.fd = outputs_channel(), .events = POLLIN}};
+        if (poll(fds, 3, ORDERS_TURN_MS) < 0 && errno != EINTR)
             return -errno;
         if (fds[0].revents) {
             int r = link_receive(HUB_CHANNEL, &m, 0);
@@ -436,29 +465,28 @@ static int serve(void)
                 core_orders_signer(m.fds[0]);
                 m.n_fds = 0;
             }
+            if (r == 1 && m.type == HUB_EGRESS && m.n_fds == 1) {
+                outputs_egress(m.fds[0]);
+                m.n_fds = 0;
+            }
             if (r == 1)
                 link_message_done(&m);
         } else if (core.peer >= 0 && fds[1].revents) {
             serve_peer();
         }
         core_orders_turn(core.peer);
+        outputs_reload();
+        outputs_serve();
         write_counters();
     }
 }
 
 int hub_core(const struct hub_setup *setup)
 {
-    static const int calls[] = {SCMP_SYS(unlink),
-                                SCMP_SYS(ftruncate),
-                                SCMP_SYS(flock),
-                                SCMP_SYS(rename),
-                                SCMP_SYS(pwritev),
-                                SCMP_SYS(pwritev2),
-                                SCMP_SYS(fchmodat),
-                                SCMP_SYS(chmod),
-                                SCMP_SYS(umask),
-                                SCMP_SYS(rmdir),
-                                -1};
+    static const int calls[] = {SCMP_SYS(unlink),   SCMP_SYS(ftruncate),    SCMP_SYS(flock),
+                                SCMP_SYS(rename),   SCMP_SYS(pwritev),      SCMP_SYS(pwritev2),
+                                SCMP_SYS(fchmodat), SCMP_SYS(chmod),        SCMP_SYS(umask),
+                                SCMP_SYS(rmdir),    SCMP_SYS(memfd_create), -1};
     struct error e = {0};
     char file[HUB_PATH_MAX + 32];
     core.setup = setup;
@@ -470,6 +498,12 @@ int hub_core(const struct hub_setup *setup)
         return -1;
     }
     umask(077);
+    const char *const own[] = {setup->state, NULL};
+    if (os_landlock(NULL, own, &e) < 0) {
+        fprintf(stderr, "tiercel-hub: core: %s\n", e.what);
+        return -1;
+    }
+    outputs_init(setup->state);
     if (hub_enter("tiercel-hub-cor", setup->core_uid, OS_OPEN_READ | OS_FILES, calls) < 0)
         return -1;
     snprintf(file, sizeof file, "%s/hub.db", setup->state);

@@ -37,6 +37,16 @@ static const struct command {
      "Have hosts kill, contain-host, quarantine, block-address ..., or undo N", 2, 3,
      command_order},
     {"orders", NULL, "CLIENT [N]", "Orders and what became of them", 1, 2, command_orders},
+    {"output", "add",
+     "NAME --kind syslog|cef|ocsf-file|ocsf-http|webhook [--to URL] [--client C] [--level L] "
+     "[--ca FILE]",
+     "Give detections to another program, from now on", 1, 1, command_output_add},
+    {"output", "list", "", "Outputs, what they delivered, what waits and what was dropped", 0, 0,
+     command_output_list},
+    {"output", "remove", "NAME", "Remove an output and what waits for it", 1, 1,
+     command_output_remove},
+    {"output", "test", "NAME", "Send a line that says it is a test, and what came of it", 1, 1,
+     command_output_test},
     {"verify", NULL, "CLIENT", "Prove the hash chains of what a client sent", 1, 1, command_verify},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -55,6 +65,11 @@ enum {
     HOST,
     WITHIN,
     ALLOW,
+    KIND,
+    TO,
+    CLIENT,
+    LEVEL,
+    CA,
     ALL,
     DRY_RUN,
     JSON,
@@ -77,6 +92,11 @@ static const struct option options[] = {
     {"allow", required_argument, NULL, ALLOW},
     {"all", no_argument, NULL, ALL},
     {"dry-run", no_argument, NULL, DRY_RUN},
+    {"kind", required_argument, NULL, KIND},
+    {"to", required_argument, NULL, TO},
+    {"client", required_argument, NULL, CLIENT},
+    {"level", required_argument, NULL, LEVEL},
+    {"ca", required_argument, NULL, CA},
     {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},
     {"version", no_argument, NULL, VERSION},
@@ -99,6 +119,7 @@ static int help(void)
            "  --limit N     attempts of a client that are shown, the newest (40); 0: all\n"
            "  --host HOST, --all   whom an order concerns; --within TIME  until when it may come\n"
            "  --allow LIST  addresses that contain-host lets through; --dry-run  hosts only check\n"
+           "  --kind, --to, --client, --level, --ca FILE  of an output: doc/outputs.md\n"
            "  --json        for programs\n"
            "  --help, --version\n\n"
            "Exit status: 0 done, 1 failed, 2 wrong usage.\n",
@@ -117,14 +138,15 @@ static int take(int option, struct hub_options *o)
 {
     const char **const places[] = {&o->state,  &o->sector, &o->uses,  &o->lasts, &o->agents,
                                    &o->people, &o->url,    &o->names, &o->why,   &o->limit,
-                                   &o->host,   &o->within, &o->allow};
+                                   &o->host,   &o->within, &o->allow, &o->kind,  &o->to,
+                                   &o->client, &o->level,  &o->ca};
     if (option == JSON)
         o->json = true;
     else if (option == ALL)
         o->all = true;
     else if (option == DRY_RUN)
         o->dry_run = true;
-    else if (option >= STATE && option <= ALLOW)
+    else if (option >= STATE && option <= CA)
         *places[option - STATE] = optarg;
     else
         return -EINVAL;

@@ -29,6 +29,7 @@ int hub_role(const char *name)
                                            : !strcmp(name, "core")     ? hub_core
                                            : !strcmp(name, "attempts") ? hub_attempts
                                            : !strcmp(name, "signer")   ? hub_signer
+                                           : !strcmp(name, "egress")   ? hub_egress
                                                                        : NULL;
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);

@@ -13,8 +13,8 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-enum { FRONT, CORE, JOINED, ATTEMPTS = JOINED, SIGNER, ROLES };
-static const char *const names[ROLES] = {"front", "core", "attempts", "signer"};
+enum { FRONT, CORE, JOINED, ATTEMPTS = JOINED, SIGNER, EGRESS, ROLES };
+static const char *const names[ROLES] = {"front", "core", "attempts", "signer", "egress"};
 #define WAIT_MAX 50    // failures that a wait before the next start is counted from
 #define FAILURES_MAX 5 // starts in a row that did not get as far as being ready
 
@@ -89,10 +89,22 @@ static void join_signer(struct parent *p)
     close(pair[1]);
 }
 
+// Core and the role that carries outputs; what was on its way is sent again.
+static void join_egress(struct parent *p)
+{
+    int pair[2];
+    if (!p->children[CORE].pid || !p->children[EGRESS].pid || link_pair(pair) < 0)
+        return;
+    (void)link_send(p->children[CORE].channel, HUB_EGRESS, NULL, 0, &pair[0], 1, 1);
+    (void)link_send(p->children[EGRESS].channel, HUB_PEER, NULL, 0, &pair[1], 1, 1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static int start_missing(struct parent *p)
 {
     uint64_t now = os_monotonic_ns();
-    bool started = false, signer = false;
+    bool started = false, signer = false, egress = false;
     for (unsigned i = 0; i < ROLES; i++) {
         struct child *c = &p->children[i];
         if (c->pid)
@@ -104,11 +116,14 @@ static int start_missing(struct parent *p)
             return r;
         started = started || i < JOINED;
         signer = signer || i == CORE || i == SIGNER;
+        egress = egress || i == CORE || i == EGRESS;
     }
     if (started && p->children[FRONT].pid && p->children[CORE].pid)
         (void)join(p); // one that has ended meanwhile is noticed by its signal
     if (signer)
         join_signer(p);
+    if (egress)
+        join_egress(p);
     return 0;
 }
 

@@ -15,6 +15,7 @@
 #define HUB_CORE_UID 65510u // as root: owner of the state folder; front is another user
 #define HUB_FRONT_UID 65511u
 #define HUB_SIGNER_UID 65512u
+#define HUB_EGRESS_UID 65513u
 
 enum hub_order {
     HUB_SETUP = 1,
@@ -27,6 +28,11 @@ enum hub_order {
     HUB_SIGN_ORDER, // struct signed_order (link/signed.h)
     HUB_SIGNED,     // struct hub_signed
 };
+enum hub_order_egress { // core and egress (hub/outputs.h); numbers that no other order has
+    HUB_EGRESS = 64,    // to core: its end of the pair
+    HUB_SEND,           // to egress: struct hub_send, with two files in memory: body, authority
+    HUB_SENT,
+};
 
 struct hub_listen {
     char address[64];
@@ -35,7 +41,7 @@ struct hub_listen {
 struct hub_setup {
     char state[HUB_PATH_MAX], agents_url[256];
     struct hub_listen agents, people;
-    uint32_t core_uid, front_uid, signer_uid;
+    uint32_t core_uid, front_uid, signer_uid, egress_uid;
 };
 
 enum hub_what { HUB_ENROL, HUB_BATCHES, HUB_NEXT, HUB_ORDERS, HUB_ORDER_RESULT };
@@ -68,12 +74,26 @@ struct hub_signed {
     uint32_t size;
     uint8_t bytes[SIGNED_MAX]; // certificate (DER) or envelope
 };
+#define HUB_URL_MAX 512
+#define HUB_HEADERS 4
+struct hub_send {
+    uint64_t id;
+    uint32_t size, authority; // bytes of the files
+    char to[HUB_URL_MAX], headers[HUB_HEADERS][192];
+};
+enum hub_sent_result { HUB_SENT_AGAIN, HUB_SENT_GOOD, HUB_SENT_BAD }; // BAD: never to be taken
+struct hub_sent {
+    uint64_t id;
+    uint32_t result, unused;
+    char why[160];
+};
 
 // The roles; they end when their channel to the parent does. `serve` is the parent.
 int hub_front(const struct hub_setup *setup);
 int hub_core(const struct hub_setup *setup);
 int hub_signer(const struct hub_setup *setup);
 int hub_attempts(const struct hub_setup *setup); // joins detections; beside core, on what it wrote
+int hub_egress(const struct hub_setup *setup);
 int hub_serve(const struct hub_setup *setup);
 int hub_role(const char *name);
 // For a role: enters its sandbox (user `uid` when root); tells the parent that it is ready.

@@ -381,3 +381,15 @@ int registry_enrol(struct registry *r, const struct registry_enrolment *enrolmen
     code = end(r, enrol(r, enrolment, e), e);
     return code < 0 ? code : 0;
 }
+
+int registry_host_name(struct registry *r, const char *client, const uint8_t host[16],
+                       char ret[REGISTRY_NAME_MAX + 1])
+{
+    sqlite3_stmt *s =
+        query(r, "SELECT name FROM host WHERE client = ? AND host = ?", "tb", client, host, 16);
+    int code = s ? sqlite3_step(s) : SQLITE_ERROR;
+    if (code == SQLITE_ROW)
+        take_text(s, 0, ret);
+    sqlite3_finalize(s);
+    return code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -ENOENT : -EIO;
+}

@@ -47,6 +47,9 @@ struct registry_host {
 int registry_host_each(struct registry *r, const char *client, // NULL: of all
                        int (*each)(void *context, const struct registry_host *h), void *context,
                        struct error *e);
+// As it enrolled. -ENOENT: no such host.
+int registry_host_name(struct registry *r, const char *client, const uint8_t host[16],
+                       char ret[REGISTRY_NAME_MAX + 1]);
 // -ENOENT: no such host; 1: it was revoked before.
 int registry_host_revoke(struct registry *r, const char *client, const uint8_t host[16],
                          uint64_t now, struct error *e);

@@ -311,6 +311,45 @@ static void test_hub_takes_batches_once(void **context)
     host_free(h);
 }
 
+static void test_hub_gives_detections_to_outputs_once(void **context)
+{
+    (void)context;
+    struct host *h = host_enrolled(0x63);
+    char out[256], path[160], text[16384];
+    uint64_t next;
+    Tiercel__Batch b = TIERCEL__BATCH__INIT;
+    Tiercel__Detection low = TIERCEL__DETECTION__INIT, high = TIERCEL__DETECTION__INIT;
+    Tiercel__Detection *list[] = {&low, &high};
+    low.has_id = high.has_id = true;
+    low.id = 1;
+    high.id = 2;
+    low.level = (char *)"low";
+    high.level = (char *)"high";
+    low.rule_title = high.rule_title = (char *)"rule";
+    b.detections = list;
+    b.n_detections = 2;
+    b.has_host = true;
+    b.host = (ProtobufCBinaryData){16, h->id};
+    assert_int_equal(run(out, sizeof out, "output add lines --kind ocsf-file --level high"), 0);
+    assert_int_equal(run(out, sizeof out, "output add other --kind ocsf-file --client other"), 0);
+    sleep(2); // the running hub looks once a second
+    assert_int_equal(segment_append(&h->writer, &b), 0);
+    h->ends[h->n++] = h->writer.size;
+    assert_int_equal(post_records(h, 0, 1, &next), 200);
+    assert_int_equal(post_records(h, 0, 1, &next), 200); // known: not again
+    snprintf(path, sizeof path, "%s/outputs/lines/ocsf.jsonl", state);
+    read_file(path, text, sizeof text);
+    assert_non_null(strstr(text, "63636363636363636363636363636363-2"));
+    assert_non_null(strstr(text, "\"tenant_uid\":\"acme\""));
+    assert_non_null(strstr(text, "\"hostname\":\"web\""));
+    assert_ptr_equal(strchr(text, '\n'), strrchr(text, '\n')); // one line
+    struct stat st;
+    snprintf(path, sizeof path, "%s/outputs/other/ocsf.jsonl", state);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    host_free(h);
+}
+
 static void test_hub_refuses_what_is_damaged(void **context)
 {
     (void)context;
@@ -567,6 +606,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hub_takes_batches_once),
+        cmocka_unit_test(test_hub_gives_detections_to_outputs_once),
         cmocka_unit_test(test_hub_refuses_what_is_damaged),
         cmocka_unit_test(test_hub_limits_requests),
         cmocka_unit_test(test_hub_asks_for_its_own_certificates),
