@@ -68,6 +68,12 @@ static void bind_u64(sqlite3_stmt *q, int i, uint64_t value)
         sqlite3_bind_int64(q, i, (sqlite3_int64)value);
 }
 
+// What a host says of the time may be beyond what SQLite can compare.
+static void bind_time(sqlite3_stmt *q, int i, uint64_t ns)
+{
+    bind_u64(q, i, ns > INT64_MAX ? INT64_MAX : ns);
+}
+
 static void bind_text(sqlite3_stmt *q, int i, const char *text, size_t n)
 {
     if (q)
@@ -159,7 +165,7 @@ int store_attempts_seal(struct store_attempts *s, uint64_t before_ns, struct err
 {
     sqlite3_stmt *q = query(s, "INSERT INTO sealed VALUES(1,?1) ON CONFLICT(one) DO UPDATE"
                                " SET before_ns=max(before_ns,?1)");
-    bind_u64(q, 1, before_ns);
+    bind_time(q, 1, before_ns);
     int r = done(s, q, e);
     return r < 0 ? r : 0;
 }
@@ -204,8 +210,8 @@ static int put_details(struct store_attempts *s, const struct store_attempt *one
         sqlite3_stmt *q = query(s, "INSERT OR REPLACE INTO evidence VALUES(?1,?2,?3,?4)");
         bind_id(q, 1, one->id);
         bind_bytes(q, 2, one->hosts[i], 16);
-        bind_u64(q, 3, one->seen_from_ns);
-        bind_u64(q, 4, one->seen_to_ns);
+        bind_time(q, 3, one->seen_from_ns);
+        bind_time(q, 4, one->seen_to_ns);
         r = done(s, q, e);
     }
     for (size_t i = 0; r >= 0 && i < one->n_means; i++) {
@@ -256,8 +262,8 @@ static int put_whole(struct store_attempts *s, const struct store_attempt *one, 
         query(s, "INSERT OR REPLACE INTO attempt VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)");
     bind_id(q, 1, one->id);
     bind_u64(q, 2, one->campaign);
-    bind_u64(q, 3, one->begin_ns);
-    bind_u64(q, 4, one->end_ns);
+    bind_time(q, 3, one->begin_ns);
+    bind_time(q, 4, one->end_ns);
     bind_u64(q, 5, one->outcome);
     bind_u64(q, 6, one->n_detections);
     bind_u64(q, 7, one->n_hosts);
@@ -276,7 +282,7 @@ static int put_growth(struct store_attempts *s, const struct store_attempt *one,
 {
     sqlite3_stmt *q = query(s, "UPDATE attempt SET end_ns=max(end_ns,?2), quick=1 WHERE id=?1");
     bind_id(q, 1, owner);
-    bind_u64(q, 2, one->end_ns);
+    bind_time(q, 2, one->end_ns);
     int r = done(s, q, e);
     return r < 0 ? r : put_members(s, one, owner, e);
 }
@@ -370,7 +376,7 @@ int store_attempts_each(struct store_attempts *s, uint64_t since_ns, uint64_t li
 {
     sqlite3_stmt *q = query(s, "SELECT " COLUMNS " FROM attempt WHERE end_ns>=?1"
                                " ORDER BY begin_ns DESC, id LIMIT ?2");
-    bind_u64(q, 1, since_ns > INT64_MAX ? INT64_MAX : since_ns);
+    bind_time(q, 1, since_ns);
     bind_u64(q, 2, limit && limit < INT64_MAX ? limit : UINT64_MAX); // -1: no limit
     return rows(s, q, each, context, e);
 }

@@ -254,7 +254,9 @@ int store_retain(struct store *s, uint64_t before_ns, uint64_t max_bytes, uint64
         totals.bytes -= f->size;
         deleted++;
         f->dropped = true;
-        gone_ns = f->to_ns > gone_ns ? f->to_ns : gone_ns;
+        // By the hub's clock where a host's runs ahead of it.
+        uint64_t to_ns = f->to_ns < f->written_ns ? f->to_ns : f->written_ns;
+        gone_ns = to_ns > gone_ns ? to_ns : gone_ns;
         r = catalogue_drop_file(s->catalogue, f->number, e);
     }
     if (r == 0 && deleted)

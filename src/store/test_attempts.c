@@ -116,6 +116,43 @@ static void test_a_quick_look_only_adds(void **state)
     store_attempts_close(s);
 }
 
+static void test_times_beyond_any_clock_hide_nothing(void **state)
+{
+    (void)state;
+    struct store_attempts *s = reopen(NULL);
+    const struct given never[] = {{{A}, 1, "a", UINT64_MAX - 100}};
+    run_of(s, false, never, 1);
+    assert_all(s, "aaaa000000000001:a ");
+    run_of(s, false, NULL, 0);
+    assert_all(s, "");
+    store_attempts_close(s);
+}
+
+// A host that says it is next year must not stop what is told of this year, once retention takes its data.
+static void test_retention_seals_by_the_clock_of_the_hub(void **state)
+{
+    (void)state;
+    struct sender a;
+    uint64_t files;
+    sender_init(&a, 7, 0);
+    struct store *s = open_store(2000, NULL);
+    for (unsigned i = 0; i < 60; i++) {
+        sender_add(&a, 10);
+        assert_int_equal(give(s, &a, i), STORE_NEW); // at 5,000 by the hub's clock
+        commit(s);
+    }
+    struct store_attempts *attempts = reopen(NULL);
+    assert_int_equal(store_retain(s, 0, 6000, &files, NULL), 0);
+    assert_true(files > 1);
+    const struct given one[] = {{{A}, 1, "a", 6000}}, more[] = {{{A, B}, 2, "ab", 6000}};
+    run_of(attempts, false, one, 1);
+    run_of(attempts, false, more, 1);
+    assert_all(attempts, "aaaa000000000001:ab ");
+    store_attempts_close(attempts);
+    store_close(s);
+    sender_done(&a);
+}
+
 static void test_changes_by_hand_are_only_added_to(void **state)
 {
     (void)state;
@@ -142,7 +179,8 @@ static void test_retention_keeps_evidence_and_seals(void **state)
     struct store *s = open_store(2000, NULL);
     for (unsigned i = 0; i < 60; i++) {
         sender_add(&a, 10);
-        assert_int_equal(give(s, &a, i), STORE_NEW);
+        struct store_record record = sender_record(&a, i);
+        assert_int_equal(store_append(s, &record, 1, 1000000000 + i * 100000, NULL), 0);
         commit(s);
     }
     struct store_attempts *attempts = reopen(NULL);
@@ -199,6 +237,8 @@ int main(void)
         TEST(test_a_quick_look_only_adds),
         TEST(test_changes_by_hand_are_only_added_to),
         TEST(test_retention_keeps_evidence_and_seals),
+        TEST(test_times_beyond_any_clock_hide_nothing),
+        TEST(test_retention_seals_by_the_clock_of_the_hub),
         TEST(test_news_are_what_came_since),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
