@@ -12,12 +12,13 @@ static const char PURPOSE[16] = "tiercel order 1"; // so that no other thing sig
 bool signed_order_good(const struct signed_order *o)
 {
     static const uint8_t none[16];
+    static const struct response_order nothing;
     if (!memchr(o->client, 0, sizeof o->client) || !o->client[0] || o->all > 1 || !o->sequence ||
         (o->all && memcmp(o->host, none, sizeof none) != 0) || o->expires_ns <= o->issued_ns ||
         o->expires_ns - o->issued_ns > SIGNED_LIFE_NS)
         return false;
     if (o->undoes)
-        return o->undoes < o->sequence && o->response.action == 0;
+        return o->undoes < o->sequence && memcmp(&o->response, &nothing, sizeof nothing) == 0;
     return response_order_valid(&o->response);
 }
 

@@ -166,6 +166,9 @@ static void test_what_is_no_good_order_is_not_made(void **context)
     o = block(1);
     memset(&o.client, 'x', sizeof o.client);
     assert_int_equal(signed_pack(&o, &b), -EINVAL);
+    o = block(3);
+    o.undoes = 2; // and something to do as well
+    assert_int_equal(signed_pack(&o, &b), -EINVAL);
     assert_int_equal(b.n, 0);
 }
 
