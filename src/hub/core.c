@@ -57,6 +57,8 @@ static struct core {
     uint64_t group_bytes;
     struct hub_counters counters, written;
     uint64_t written_ns;
+    uint64_t revoked_ns, revoked_looked_ns; // newest revocation that front was told of
+    int64_t version;                        // of the registry, when that was
     uint8_t body[HUB_BODY_MAX];
     struct store_record records[RECORDS_MAX];
 } core = {.peer = -1};
@@ -430,6 +432,34 @@ static void serve_peer(void)
     }
 }
 
+static int drop_host(void *context, const struct registry_host *h)
+{
+    uint64_t *newest = context;
+    if (h->revoked_ns <= core.revoked_ns)
+        return 0;
+    if (h->revoked_ns > *newest)
+        *newest = h->revoked_ns;
+    if (core.peer >= 0)
+        (void)link_send(core.peer, HUB_DROP, h->certificate, sizeof h->certificate, NULL, 0, 1);
+    return 0;
+}
+
+// Revoked hosts' requests are refused in any case; this ends their idle connections.
+static void drop_revoked(void)
+{
+    uint64_t now = os_monotonic_ns(), newest = core.revoked_ns;
+    if (now - core.revoked_looked_ns < 250000000)
+        return;
+    core.revoked_looked_ns = now;
+    int64_t version = registry_version(core.registry);
+    if (version == core.version || version < 0)
+        return;
+    core.version = version;
+    struct error e = {0};
+    if (registry_host_each(core.registry, NULL, drop_host, &newest, &e) == 0)
+        core.revoked_ns = newest;
+}
+
 static void write_counters(void)
 {
     uint64_t now = os_monotonic_ns();
@@ -475,6 +505,7 @@ static int serve(void)
             serve_peer();
         }
         core_orders_turn(core.peer);
+        drop_revoked();
         outputs_reload();
         outputs_serve();
         write_counters();
@@ -504,6 +535,7 @@ int hub_core(const struct hub_setup *setup)
         return -1;
     }
     outputs_init(setup->state);
+    core.revoked_ns = os_wall_ns(); // before that: they are refused when they ask
     if (hub_enter("tiercel-hub-cor", setup->core_uid, OS_OPEN_READ | OS_FILES, calls) < 0)
         return -1;
     snprintf(file, sizeof file, "%s/hub.db", setup->state);

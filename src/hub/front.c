@@ -76,6 +76,42 @@ static bool identify(struct session *s, struct hub_ask *ask)
     return good;
 }
 
+// So that a connection that is idle can be found when its host is revoked.
+static bool remember(struct lws *wsi, const uint8_t certificate[32])
+{
+    struct known *k = map_get(&front.known, MAP_KEY(wsi));
+    if (!k) {
+        k = calloc(1, sizeof *k);
+        if (!k)
+            return false;
+        k->wsi = wsi;
+        if (map_put(&front.known, MAP_KEY(k->wsi), k) < 0) {
+            free(k);
+            return false;
+        }
+    }
+    memcpy(k->certificate, certificate, sizeof k->certificate);
+    return true;
+}
+
+static void closed(struct lws *wsi)
+{
+    struct known *k = map_get(&front.known, MAP_KEY(wsi));
+    if (k)
+        map_remove(&front.known, MAP_KEY(wsi));
+    free(k);
+}
+
+static void drop(const uint8_t certificate[32])
+{
+    struct map_entry *entry;
+    for (size_t i = 0; (entry = map_next(&front.known, &i));) {
+        struct known *k = entry->value;
+        if (!memcmp(k->certificate, certificate, sizeof k->certificate))
+            lws_set_timeout(k->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+    }
+}
+
 static void ask_core(struct session *s)
 {
     struct hub_ask ask = {.id = ++front.last_id,
@@ -84,6 +120,10 @@ static void ask_core(struct session *s)
                           .pressure = (uint32_t)(front.used * 100 / FRONT_ROOM)};
     if (s->route->agents && !identify(s, &ask)) {
         local(s, 403, "no certificate that this hub knows");
+        return;
+    }
+    if (s->route->agents && !remember(s->wsi, ask.certificate)) {
+        local(s, 503, "");
         return;
     }
     s->id = ask.id;
@@ -252,6 +292,7 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_CLOSED_HTTP:
         if (s)
             forget(s);
+        closed(wsi);
         return 0;
     default:
         return 0;
@@ -302,7 +343,10 @@ static int on_peer(struct lws *wsi, enum lws_callback_reasons reason, void *user
         return 0;
     int r;
     while ((r = link_receive(front.peer, &m, 0)) == 1) {
-        take_answer(&m);
+        if (m.type == HUB_DROP && m.size == 32)
+            drop(m.body);
+        else
+            take_answer(&m);
         link_message_done(&m);
     }
     return r == -EAGAIN || r == -EBADMSG ? 0 : -1;
@@ -427,7 +471,7 @@ int hub_front(const struct hub_setup *setup)
                                 SCMP_SYS(getsockname),  SCMP_SYS(recvfrom), SCMP_SYS(sendto),
                                 SCMP_SYS(memfd_create), SCMP_SYS(pwrite64), -1};
     struct error e = {0};
-    front.asked.quota = FRONT_CONNECTIONS;
+    front.asked.quota = front.known.quota = FRONT_CONNECTIONS;
     if (start(setup, &e) < 0) {
         fprintf(stderr, "tiercel-hub: %s\n", e.what);
         return -1;

@@ -20,6 +20,11 @@ struct session { // of one request after another over one connection; zeroed whe
     struct hub_answer answer;   // when ready
 };
 
+struct known {
+    struct lws *wsi;
+    uint8_t certificate[32];
+};
+
 struct front {
     struct lws_context *context;
     struct lws_vhost *agents, *people;
@@ -27,6 +32,8 @@ struct front {
     int peer; // descriptor of peer_wsi's, or -1
     X509 *authority;
     struct map asked; // id to session
+    struct map
+        known; // struct lws * to struct known: connections of hosts that have asked something
     uint64_t last_id, used;
     bool ended;
 };

@@ -32,6 +32,7 @@ enum hub_order_egress { // core and egress (hub/outputs.h); numbers that no othe
     HUB_EGRESS = 64,    // to core: its end of the pair
     HUB_SEND,           // to egress: struct hub_send, with two files in memory: body, authority
     HUB_SENT,
+    HUB_DROP, // core to front: 32 bytes, the certificate whose connections end now
 };
 
 struct hub_listen {

@@ -393,3 +393,8 @@ int registry_host_name(struct registry *r, const char *client, const uint8_t hos
     sqlite3_finalize(s);
     return code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -ENOENT : -EIO;
 }
+
+int64_t registry_version(struct registry *r)
+{
+    return number(r, NULL, "PRAGMA data_version", NULL);
+}

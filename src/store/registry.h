@@ -50,6 +50,8 @@ int registry_host_each(struct registry *r, const char *client, // NULL: of all
 // As it enrolled. -ENOENT: no such host.
 int registry_host_name(struct registry *r, const char *client, const uint8_t host[16],
                        char ret[REGISTRY_NAME_MAX + 1]);
+// Another number than before when somebody else (a command) has changed the registry; negative errno.
+int64_t registry_version(struct registry *r);
 // -ENOENT: no such host; 1: it was revoked before.
 int registry_host_revoke(struct registry *r, const char *client, const uint8_t host[16],
                          uint64_t now, struct error *e);

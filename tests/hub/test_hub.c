@@ -463,6 +463,44 @@ static void test_hub_revokes_at_once(void **context)
     host_free(h);
 }
 
+// Connections to the agents' listener that stand.
+static unsigned connections(void)
+{
+    char line[512], port[8];
+    unsigned n = 0;
+    _cleanup_fclose_ FILE *f = fopen("/proc/net/tcp", "r");
+    assert_non_null(f);
+    snprintf(port, sizeof port, ":%04X", (unsigned)atoi(strrchr(agents, ':') + 1));
+    while (fgets(line, sizeof line, f)) {
+        char local[64], remote[64], status[8];
+        if (sscanf(line, " %*s %63s %63s %7s", local, remote, status) == 3)
+            n += !strcmp(status, "01") && strstr(local, port) != NULL;
+    }
+    return n;
+}
+
+static void test_hub_ends_idle_connections_of_the_revoked(void **context)
+{
+    (void)context;
+    struct host *h = host_enrolled(0x64), *other = host_enrolled(0x65);
+    char out[256];
+    uint64_t next;
+    assert_int_equal(post(h, "/v1/next", STR_NONE, &next), 200);
+    assert_int_equal(post(other, "/v1/next", STR_NONE, &next), 200);
+    sleep(1); // what tests before have closed is gone
+    unsigned before = connections();
+    assert_true(before >= 2);
+    assert_int_equal(run(out, sizeof out, "host revoke acme 64646464646464646464646464646464"), 0);
+    for (unsigned tries = 0; connections() != before - 1; tries++) {
+        assert_true(tries < 500);
+        usleep(10000);
+    }
+    assert_int_equal(post(other, "/v1/next", STR_NONE, &next), 200); // the other's stands
+    assert_int_equal(connections(), before - 1);
+    host_free(h);
+    host_free(other);
+}
+
 static void test_hub_keys_are_used_up_and_expire(void **context)
 {
     (void)context;
@@ -611,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_hub_limits_requests),
         cmocka_unit_test(test_hub_asks_for_its_own_certificates),
         cmocka_unit_test(test_hub_revokes_at_once),
+        cmocka_unit_test(test_hub_ends_idle_connections_of_the_revoked),
         cmocka_unit_test(test_hub_keys_are_used_up_and_expire),
         cmocka_unit_test(test_hub_roles_hold_nothing),
         cmocka_unit_test(test_hub_front_killed),
