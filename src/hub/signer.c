@@ -60,7 +60,7 @@ static int read_32(const char *state, const char *name, uint8_t ret[32], struct 
 {
     _cleanup_buf_ struct buf b = {0};
     int r = hub_file_read(state, name, &b, e);
-    if (r == 0 && b.n != 32)
+    if (r == 0 && (!b.p || b.n != 32))
         r = error_set(e, -EBADMSG, "%s/%s is damaged", state, name);
     if (r == 0)
         memcpy(ret, b.p, 32);
