@@ -33,6 +33,7 @@ int command_output_add(const struct hub_options *o, struct error *e);
 int command_output_list(const struct hub_options *o, struct error *e);
 int command_output_remove(const struct hub_options *o, struct error *e);
 int command_output_test(const struct hub_options *o, struct error *e);
+int command_metrics(const struct hub_options *o, struct error *e);
 int command_verify(const struct hub_options *o, struct error *e);
 
 // "90s", "30m", "24h", "7d"; seconds.

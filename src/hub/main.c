@@ -47,6 +47,7 @@ static const struct command {
      command_output_remove},
     {"output", "test", "NAME", "Send a line that says it is a test, and what came of it", 1, 1,
      command_output_test},
+    {"metrics", NULL, "", "Counters in Prometheus' text format", 0, 0, command_metrics},
     {"verify", NULL, "CLIENT", "Prove the hash chains of what a client sent", 1, 1, command_verify},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)

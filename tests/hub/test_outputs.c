@@ -282,6 +282,34 @@ static void test_lines_in_a_file(void **context)
     assert_int_equal(n, 2);
 }
 
+static void test_metrics_are_read_by_prometheus_rules(void **context)
+{
+    static char out[32768];
+    char words[64];
+    (void)context;
+    assert_int_equal(run(out, sizeof out, "client add acme"), 0);
+    assert_int_equal(run(out, sizeof out, "metrics"), 0);
+    assert_non_null(strstr(out, "\ntiercel_hub_up 1\n"));
+    assert_non_null(strstr(out, "\ntiercel_hub_hosts{client=\"acme\",state=\"enrolled\"} 0\n"));
+    assert_non_null(strstr(out, "\ntiercel_hub_output_delivered_total{output=\"file\"} 2\n"));
+    for (struct str rest = str_from(out), line; str_split(&rest, '\n', &line);) {
+        char name[128], value[32];
+        snprintf(words, sizeof words, "%.40s", line.p);
+        if (!line.n || str_starts(line, STR("# HELP ")) || str_starts(line, STR("# TYPE ")))
+            continue;
+        char copy[256];
+        snprintf(copy, sizeof copy, STR_FMT, STR_ARG(line));
+        if (sscanf(copy, "%127s %31[0-9]", name, value) != 2)
+            fail_msg("no sample: %s", words);
+    }
+    if (system("command -v promtool >/dev/null") != 0) {
+        print_message("promtool is not installed: its check is skipped\n");
+        return;
+    }
+    snprintf(out, sizeof out, "%s --state %s metrics | promtool check metrics", hub, state);
+    assert_int_equal(system(out), 0);
+}
+
 static void test_queue_outlives_the_hub(void **context)
 {
     static struct request r;
@@ -317,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_webhook_that_refuses_is_counted),
         cmocka_unit_test(test_syslog_over_udp_and_tcp),
         cmocka_unit_test(test_lines_in_a_file),
+        cmocka_unit_test(test_metrics_are_read_by_prometheus_rules),
         cmocka_unit_test(test_queue_outlives_the_hub),
     };
     return cmocka_run_group_tests_name("outputs", tests, setup, teardown);
