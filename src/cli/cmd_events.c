@@ -2,8 +2,10 @@
 #include "cli/draw.h"
 #include "cli/live.h"
 #include "event/json.h"
+#include "output/output.h"
 
 #include <time.h>
+#include <unistd.h>
 
 static const struct option options[] = {
     {"follow", 'f', OPTION_FLAG, NULL, "go on with what comes", NULL, false},
@@ -13,6 +15,7 @@ static const struct option options[] = {
      true},
     FILTER_OPTIONS,
     {"limit", 'n', OPTION_NUMBER, "N", "the last N (50; with -f 10); 0: all", NULL, false},
+    {"format", 0, OPTION_CHOICE, "FORMAT", "lines for another program", "ocsf cef", false},
     OPTION_JSON,
     OPTION_JOURNAL,
     {0},
@@ -23,7 +26,33 @@ static void tell_damage(void *context, const struct error *e)
     cli_error(context, e);
 }
 
-static void print_found(struct cli *cli, const struct found *found, bool json)
+// A line of another program's format, without its newline.
+typedef int (*line_of)(const struct output_source *source, const Tiercel__Event *event,
+                       struct arena *arena, struct buf *to);
+
+static int print_as(line_of line, const Tiercel__Event *event, struct buf *out)
+{
+    char name[256] = "";
+    struct arena arena = {0};
+    (void)gethostname(name, sizeof name - 1);
+    int r = line(&(struct output_source){.host_name = str_from(name)}, event, &arena, out);
+    arena_done(&arena);
+    return r;
+}
+
+static int print_ocsf(const Tiercel__Event *event, struct buf *out)
+{
+    return print_as(output_ocsf_event, event, out);
+}
+
+static int print_cef(const Tiercel__Event *event, struct buf *out)
+{
+    return print_as(output_cef_event, event, out);
+}
+
+typedef int (*print_line)(const Tiercel__Event *event, struct buf *out);
+
+static void print_found(struct cli *cli, const struct found *found, bool json, print_line as)
 {
     _cleanup_buf_ struct buf b = {0};
     uint64_t now = (uint64_t)time(NULL) * 1000000000u;
@@ -32,7 +61,10 @@ static void print_found(struct cli *cli, const struct found *found, bool json)
         Tiercel__Event *event = tiercel__event__unpack(NULL, item.n, item.p);
         if (!event)
             continue;
-        if (json) {
+        if (as) {
+            (void)as(event, &b);
+            buf_add_char(&b, '\n');
+        } else if (json) {
             json_print(&event->base, &b);
             buf_add_char(&b, '\n');
         } else {
@@ -46,12 +78,12 @@ static void print_found(struct cli *cli, const struct found *found, bool json)
 }
 
 static int follow(struct cli *cli, struct journal *journal, const struct filter *filter, bool json,
-                  uint64_t last_id)
+                  print_line as, uint64_t last_id)
 {
     struct error e = {0};
     struct live live;
     struct live_options o = {
-        .filter = *filter, .events = true, .json = json, .after_event = last_id};
+        .as = as, .filter = *filter, .events = true, .json = json, .after_event = last_id};
     size_t n = journal_segments(journal);
     int r = journal_seek(journal, n ? n - 1 : 0, true, &e);
     if (r < 0)
@@ -70,6 +102,10 @@ static int run(struct cli *cli, const struct args *args)
     _cleanup_found_ struct found found = {0};
     bool json = args_has(args, "json");
     uint64_t last_id = 0;
+    const char *format = args_text(args, "format", "");
+    print_line as = !strcmp(format, "ocsf")  ? print_ocsf
+                    : !strcmp(format, "cef") ? print_cef
+                                             : NULL;
     if (filter_parse(args, &filter, &e) < 0) {
         cli_error(cli, &e);
         return CLI_USAGE;
@@ -80,9 +116,9 @@ static int run(struct cli *cli, const struct args *args)
     int r = found_look(journal, LOOK_EVENTS, &filter, &found, tell_damage, cli, &last_id, &e);
     int code = r < 0 ? cli_fail(cli, &e) : CLI_OK;
     if (r == 0)
-        print_found(cli, &found, json);
+        print_found(cli, &found, json, as);
     if (r == 0 && args_has(args, "follow"))
-        code = follow(cli, journal, &filter, json, last_id);
+        code = follow(cli, journal, &filter, json, as, last_id);
     else if (r == 0 && found.n == 0 && cli->err.terminal)
         fprintf(cli->err.file, "no event matches\n");
     journal_close(journal);

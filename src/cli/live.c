@@ -134,7 +134,10 @@ static void show_event(struct live *l, const Tiercel__Event *event)
     if (event->time < l->options.since_ns || !filter_event(&l->options.filter, event, &l->arena))
         return;
     l->n_events++;
-    if (l->options.json) {
+    if (l->options.as) {
+        (void)l->options.as(event, &l->out);
+        buf_add_char(&l->out, '\n');
+    } else if (l->options.json) {
         json_print(&event->base, &l->out);
         buf_add_char(&l->out, '\n');
     } else {

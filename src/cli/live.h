@@ -5,6 +5,8 @@
 #include "cli/found.h"
 
 struct live_options {
+    int (*as)(const Tiercel__Event *event,
+              struct buf *out); // a line of an event; NULL: json, or for people
     struct filter filter;
     bool events, detections; // what is shown
     bool json;
