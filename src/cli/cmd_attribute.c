@@ -55,7 +55,7 @@ static void show_json(struct cli *cli, const struct intel *k, const struct attri
                                         "held_by", (int)r->items[i].holders));
     for (int i = 0; i < ATTRIBUTE_CLASSES; i++)
         json_object_set_new(without, attribute_class_name((enum attribute_class)i),
-                            json_string(id_of(k, r->without[i])));
+                            json_pack("s", id_of(k, r->without[i])));
     json_t *o = json_pack("{s:b, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:s}", "named", r->named,
                           "answer", r->named ? id_of(k, r->top[0].adversary) : "unknown",
                           "confidence", r->moderate ? "moderate" : "low", "reason", r->reason,
