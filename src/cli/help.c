@@ -8,6 +8,7 @@ static const struct {
     {"look", "See what happened"},
     {"decide", "Decide"},
     {"rules", "Rules and recordings"},
+    {"publish", "Publish"},
     {"other", "Other"},
 };
 #define N_GROUPS (sizeof groups / sizeof *groups)
