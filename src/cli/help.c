@@ -4,12 +4,8 @@
 static const struct {
     const char *name, *title;
 } groups[] = {
-    {"run", "Protect this machine"},
-    {"look", "See what happened"},
-    {"decide", "Decide"},
-    {"rules", "Rules and recordings"},
-    {"publish", "Publish"},
-    {"other", "Other"},
+    {"run", "Protect this machine"},   {"look", "See what happened"}, {"decide", "Decide"},
+    {"rules", "Rules and recordings"}, {"publish", "Publish"},        {"other", "Other"},
 };
 #define N_GROUPS (sizeof groups / sizeof *groups)
 

@@ -88,12 +88,12 @@ static size_t plain_form(struct str s, const char **ret)
     static const struct {
         const char *from, *to;
     } forms[] = {
-        {"\xe2\x80\x98", "'"},  {"\xe2\x80\x99", "'"}, {"\xe2\x80\x9c", "\""},
-        {"\xe2\x80\x9d", "\""}, {"\xe2\x80\x90", "-"}, {"\xe2\x80\x91", "-"},
-        {"\xe2\x80\x92", "-"},  {"\xe2\x80\x93", "-"}, {"\xe2\x80\x94", " - "},
-        {"\xc2\xa0", " "},      {"\xe2\x80\xaf", " "}, {"\xe2\x80\x89", " "},
-        {"\xe2\x80\x8b", ""},   {"\xc2\xad", ""},      {"\xe2\x80\xa6", "..."},
-        {"\xef\xbb\xbf", ""},   {"\xe2\x80\x8d", ""},  {"\xe2\x81\xa0", ""},
+        {"\xe2\x80\x98", "'"}, {"\xe2\x80\x99", "'"}, {"\xe2\x80\x9c", ""},
+        {"\xe2\x80\x9d", ""},  {"\xe2\x80\x90", "-"}, {"\xe2\x80\x91", "-"},
+        {"\xe2\x80\x92", "-"}, {"\xe2\x80\x93", "-"}, {"\xe2\x80\x94", " - "},
+        {"\xc2\xa0", " "},     {"\xe2\x80\xaf", " "}, {"\xe2\x80\x89", " "},
+        {"\xe2\x80\x8b", ""},  {"\xc2\xad", ""},      {"\xe2\x80\xa6", "..."},
+        {"\xef\xbb\xbf", ""},  {"\xe2\x80\x8d", ""},  {"\xe2\x81\xa0", ""},
         {"\xe2\x80\x8c", ""},
     };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -181,7 +181,7 @@ static void take_line(struct cut *c, struct str line, unsigned number)
             continue;
         }
         bool end = ends_here(line, i, c);
-        if (!strchr("*`_|", line.p[i]) ||
+        if (!strchr("*`_|\"", line.p[i]) ||
             (line.p[i] == '_' && i && isalnum((unsigned char)line.p[i - 1])))
             add(c, line.p + i, 1, number, column);
         else if (line.p[i] == '|')

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A report's text, Markdown or plain, cut into sentences: each with its place, blanks folded, typographic quotes and dashes
-// as their ASCII forms, so that a pattern need not know them. Code blocks, comments and link targets are left out, as no
-// reader takes them for a statement. A heading, a list item and a table row are sentences of their own.
+// as their ASCII forms and without double quotes, so that none hides a word from a pattern. Code blocks, comments and link
+// targets are left out, as no reader takes them for a statement. A heading, a list item and a table row are sentences of
+// their own.
 #pragma once
 #include "base/arena.h"
 #include "base/error.h"
