@@ -60,10 +60,10 @@ static int read_32(const char *state, const char *name, uint8_t ret[32], struct 
 {
     _cleanup_buf_ struct buf b = {0};
     int r = hub_file_read(state, name, &b, e);
-    if (r == 0 && (!b.p || b.n != 32))
-        r = error_set(e, -EBADMSG, "%s/%s is damaged", state, name);
-    if (r == 0)
+    if (r == 0 && b.p && b.n == 32)
         memcpy(ret, b.p, 32);
+    else if (r == 0)
+        r = error_set(e, -EBADMSG, "%s/%s is damaged", state, name);
     if (b.p)
         OPENSSL_cleanse(b.p, b.n);
     return r;
@@ -78,7 +78,7 @@ int hub_signer_public(const char *state, uint8_t ret[32], struct error *e)
 
 static int put(const struct buf *b, struct hub_signed *ret)
 {
-    if (b->failed || b->n > sizeof ret->bytes)
+    if (b->failed || !b->p || b->n > sizeof ret->bytes)
         return -EMSGSIZE;
     memcpy(ret->bytes, b->p, b->n);
     ret->size = (uint32_t)b->n;
