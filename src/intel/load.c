@@ -8,8 +8,10 @@
 #include <xxhash.h>
 #include <zlib.h>
 
+enum node_type { NODE_GROUP, NODE_TECHNIQUE, NODE_SOFTWARE, NODE_CAMPAIGN };
+
 struct node {
-    enum { NODE_GROUP, NODE_TECHNIQUE, NODE_SOFTWARE, NODE_CAMPAIGN } type;
+    enum node_type type;
     struct intel_adversary *adversary; // of a campaign: set by attributed-to
     struct intel_value *value;
 };
@@ -58,7 +60,7 @@ static int aliases(struct bundle *b, struct map *table, const json_t *list, void
     return r;
 }
 
-static int take_node(struct bundle *b, const json_t *o, int type)
+static int take_node(struct bundle *b, const json_t *o, enum node_type type)
 {
     struct node *n = arena_new(&b->k->arena, struct node);
     struct str id = short_id(o), name = str_from(text_of(o, "name"));
