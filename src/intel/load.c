@@ -108,7 +108,7 @@ static int take_object(struct bundle *b, const json_t *o)
 {
     static const struct {
         const char *name;
-        int type;
+        enum node_type type;
     } types[] = {
         {"intrusion-set", NODE_GROUP}, {"threat-actor", NODE_GROUP},
         {"malware", NODE_SOFTWARE},    {"tool", NODE_SOFTWARE},
