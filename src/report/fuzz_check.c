@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct report_checker *checker;
     struct arena arena = {0};
     struct report_checked checked;
-    if (size > 16384)
+    if (size > 4096)
         return 0;
     if (!checker && report_checker_new(&options, &checker) < 0)
         abort();
