@@ -130,7 +130,7 @@ static void add_hex(const char *name, const uint8_t bytes[16], struct buf *out)
 static void add_text(const char *name, const char *text, struct buf *out)
 {
     buf_addf(out, "\"%s\":", name);
-    json_string(str_from(text), out);
+    json_quoted(str_from(text), out);
 }
 
 static const char *mechanism(uint8_t m)
@@ -219,9 +219,9 @@ void attempt_change_print(const struct attempt_change *c, struct buf *out)
     char time[LEAF_TEXT_MAX];
     size_t n = leaf_print_time(c->time, time);
     buf_addf(out, "{\"time\":\"%.*s\",\"who\":", (int)n, time);
-    json_string(str_from(c->who), out);
+    json_quoted(str_from(c->who), out);
     buf_addf(out, ",\"what\":\"%s\",\"why\":", c->split ? "split" : "merge");
-    json_string(str_from(c->why), out);
+    json_quoted(str_from(c->why), out);
     buf_add_str(out, STR(",\"detections\":["));
     for (size_t i = 0; i < c->n_names; i++)
         buf_addf(out, "%s\"%016llx\"", i ? "," : "", (unsigned long long)c->names[i]);
@@ -274,7 +274,7 @@ void attempt_print_json(const struct attempts *a, const struct attempt *one, str
         struct buf words = {0};
         attempt_reason_words(a, one, &one->reasons[i], &words);
         buf_add_str(out, i ? STR(",") : STR(""));
-        json_string(buf_str(&words), out);
+        json_quoted(buf_str(&words), out);
         buf_done(&words);
     }
     buf_add_str(out, STR("],\"by_hand\":["));

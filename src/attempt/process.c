@@ -88,7 +88,7 @@ void processes_print(const struct attempt_node *n, struct buf *out)
         buf_addf(out, "%s{\"pid\":%u,\"parent\":%u,\"detected\":%s,\"stopped\":%s,\"command\":",
                  i ? "," : "", p->pid, p->parent, p->detected ? "true" : "false",
                  p->stopped ? "true" : "false");
-        json_string(str_from(p->text), out);
+        json_quoted(str_from(p->text), out);
         buf_add_char(out, '}');
     }
 }

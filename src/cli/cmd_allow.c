@@ -86,9 +86,9 @@ static void show_json(struct cli *cli, struct str entry, const char *file, bool 
 {
     _cleanup_buf_ struct buf b = {0};
     buf_add_str(&b, STR("{\"exception\":"));
-    json_string(entry, &b);
+    json_quoted(entry, &b);
     buf_add_str(&b, STR(",\"file\":"));
-    json_string(str_from(file), &b);
+    json_quoted(str_from(file), &b);
     buf_addf(&b, ",\"written\":%s,\"agent_told\":%s}\n", written ? "true" : "false",
              told ? "true" : "false");
     term_write(&cli->out, &b);

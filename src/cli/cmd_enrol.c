@@ -48,9 +48,9 @@ static void print(struct cli *cli, const struct enrolled *done, bool json)
     _cleanup_buf_ struct buf b = {0};
     if (json) {
         buf_add_str(&b, STR("{\"enrolled\":true,\"client\":"));
-        json_string(str_from(done->client), &b);
+        json_quoted(str_from(done->client), &b);
         buf_add_str(&b, STR(",\"hub\":"));
-        json_string(str_from(done->url), &b);
+        json_quoted(str_from(done->url), &b);
         buf_add_str(&b, STR("}\n"));
     } else {
         buf_add_str(&b, STR("Enrolled for client "));

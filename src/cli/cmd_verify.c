@@ -16,9 +16,9 @@ static void print_json(struct cli *cli, int r, uint64_t batches, const struct er
              (unsigned long long)batches);
     if (r < 0) {
         buf_add_str(&b, STR(",\"what\":"));
-        json_string(str_from(e->what), &b);
+        json_quoted(str_from(e->what), &b);
         buf_add_str(&b, STR(",\"file\":"));
-        json_string(str_from(e->file), &b);
+        json_quoted(str_from(e->file), &b);
     }
     buf_add_str(&b, STR("}\n"));
     term_write(&cli->out, &b);

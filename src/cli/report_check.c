@@ -61,22 +61,22 @@ static void json_finding(struct show *s, const char *file, const struct report_s
 {
     struct buf *b = &s->out;
     buf_add_str(b, STR("{\"file\":"));
-    json_string(str_from(file), b);
+    json_quoted(str_from(file), b);
     buf_addf(b, ",\"line\":%u,\"column\":%u,\"rule\":\"" STR_FMT "\",\"title\":", sentence->line,
              sentence->column, STR_ARG(f->rule));
-    json_string(str_from(title_of(f->rule)), b);
+    json_quoted(str_from(title_of(f->rule)), b);
     buf_add_str(b, STR(",\"sentence\":"));
-    json_string(sentence->text, b);
+    json_quoted(sentence->text, b);
     buf_add_str(b, STR(",\"found_by\":"));
-    json_string(f->words, b);
+    json_quoted(f->words, b);
     if (f->missing.n) {
         buf_add_str(b, STR(",\"missing\":"));
-        json_string(f->missing, b);
+        json_quoted(f->missing, b);
     }
     buf_add_str(b, STR(",\"reason\":"));
-    json_string(str_from(f->reason), b);
+    json_quoted(str_from(f->reason), b);
     buf_add_str(b, STR(",\"instead\":"));
-    json_string(str_from(f->instead), b);
+    json_quoted(str_from(f->instead), b);
     buf_add_str(b, STR("}\n"));
 }
 

@@ -29,7 +29,7 @@ static void fill_by(struct response_order *order)
 static void member(const char *name, struct str text, struct buf *out)
 {
     buf_addf(out, ",\"%s\":", name);
-    json_string(text, out);
+    json_quoted(text, out);
 }
 
 static void number(const char *name, uint64_t value, struct buf *out)

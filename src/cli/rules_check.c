@@ -65,13 +65,13 @@ static void json_rule(struct check *c, const struct rule *rule, const char *file
                       const char *name)
 {
     buf_add_str(&c->out, STR("{\"file\":"));
-    json_string(str_from(file), &c->out);
+    json_quoted(str_from(file), &c->out);
     buf_add_str(&c->out, STR(",\"id\":"));
-    json_string(rule->id, &c->out);
+    json_quoted(rule->id, &c->out);
     buf_add_str(&c->out, STR(",\"title\":"));
-    json_string(rule->title, &c->out);
+    json_quoted(rule->title, &c->out);
     buf_addf(&c->out, ",\"state\":\"%s\",\"source\":", fires ? "fires" : "not_collected");
-    json_string(str_from(name), &c->out);
+    json_quoted(str_from(name), &c->out);
     buf_add_str(&c->out, STR("}\n"));
 }
 
@@ -113,12 +113,12 @@ static void take_error(struct check *c, const struct error *e)
         return;
     }
     buf_add_str(&c->out, STR("{\"file\":"));
-    json_string(str_from(e->file), &c->out);
+    json_quoted(str_from(e->file), &c->out);
     buf_addf(&c->out, ",\"state\":\"error\",\"line\":%u,\"column\":%u,\"what\":", e->line,
              e->column);
-    json_string(str_from(e->what), &c->out);
+    json_quoted(str_from(e->what), &c->out);
     buf_add_str(&c->out, STR(",\"way_out\":"));
-    json_string(str_from(e->way_out), &c->out);
+    json_quoted(str_from(e->way_out), &c->out);
     buf_add_str(&c->out, STR("}\n"));
 }
 

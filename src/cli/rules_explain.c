@@ -114,7 +114,7 @@ static void json_list(const char *name, const struct str *list, size_t n, struct
     buf_addf(out, ",\"%s\":[", name);
     for (size_t i = 0; i < n; i++) {
         buf_add_str(out, i ? STR(",") : STR(""));
-        json_string(list[i], out);
+        json_quoted(list[i], out);
     }
     buf_add_char(out, ']');
 }
@@ -122,7 +122,7 @@ static void json_list(const char *name, const struct str *list, size_t n, struct
 static void json_member(const char *name, struct str value, struct buf *out)
 {
     buf_addf(out, "%s\"%s\":", out->n && out->p[out->n - 1] == '{' ? "" : ",", name);
-    json_string(value, out);
+    json_quoted(value, out);
 }
 
 static void json_about(const struct rule *rule, struct buf *out)
@@ -172,16 +172,16 @@ static void json_values(const struct record *r, struct buf *out)
             continue;
         buf_add_str(out, any ? STR(",") : STR(""));
         any = true;
-        json_string(name, out);
+        json_quoted(name, out);
         buf_add_char(out, ':');
         if (v.type == FIELD_ABSENT) {
             buf_add_str(out, STR("null"));
         } else if (v.type != FIELD_LIST) {
-            json_string(v.text, out);
+            json_quoted(v.text, out);
         } else {
             for (size_t k = 0; k < v.n; k++) {
                 buf_add_char(out, k ? ',' : '[');
-                json_string(v.list[k], out);
+                json_quoted(v.list[k], out);
             }
             buf_add_str(out, v.n ? STR("]") : STR("[]"));
         }

@@ -10,14 +10,14 @@ static void print_json(const struct field *f, struct buf *out)
 {
     const char *sigma = field_sigma_name(f), *ocsf = field_ocsf(f);
     buf_add_str(out, STR("{\"path\":"));
-    json_string(str_from(field_path(f)), out);
+    json_quoted(str_from(field_path(f)), out);
     if (sigma) {
         buf_add_str(out, STR(",\"sigma\":"));
-        json_string(str_from(sigma), out);
+        json_quoted(str_from(sigma), out);
     }
     if (ocsf) {
         buf_add_str(out, STR(",\"ocsf\":"));
-        json_string(str_from(ocsf), out);
+        json_quoted(str_from(ocsf), out);
     }
     buf_add_str(out, STR("}\n"));
 }

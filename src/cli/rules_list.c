@@ -13,7 +13,7 @@ static const struct option options[] = {OPTION_JSON, {0}};
 static void add_text(const char *name, struct str value, bool first, struct buf *out)
 {
     buf_addf(out, "%s\"%s\":", first ? "{" : ",", name);
-    json_string(value, out);
+    json_quoted(value, out);
 }
 
 static void print_json(const struct rule *rule, struct buf *out)
@@ -28,7 +28,7 @@ static void print_json(const struct rule *rule, struct buf *out)
     for (size_t i = 0; i < rule->n_tags; i++) {
         if (i)
             buf_add_char(out, ',');
-        json_string(rule->tags[i], out);
+        json_quoted(rule->tags[i], out);
     }
     buf_add_str(out, STR("]}\n"));
 }

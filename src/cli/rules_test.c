@@ -26,13 +26,13 @@ struct show {
 static void show_json(struct show *s, const struct detect_case *c)
 {
     buf_add_str(&s->out, STR("{\"file\":"));
-    json_string(str_from(s->file), &s->out);
+    json_quoted(str_from(s->file), &s->out);
     buf_addf(&s->out, ",\"line\":%u,\"kind\":\"%s\",\"passed\":%s,\"name\":", c->line, c->kind,
              c->passed ? "true" : "false");
-    json_string(str_from(c->name), &s->out);
+    json_quoted(str_from(c->name), &s->out);
     if (!c->passed) {
         buf_add_str(&s->out, STR(",\"why\":"));
-        json_string(str_from(c->why), &s->out);
+        json_quoted(str_from(c->why), &s->out);
     }
     buf_add_str(&s->out, STR("}\n"));
 }

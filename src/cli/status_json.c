@@ -6,7 +6,7 @@
 static void text(const char *name, const char *value, size_t size, struct buf *out)
 {
     buf_addf(out, "\"%s\":", name);
-    json_string(str_bytes(value, strnlen(value, size)), out);
+    json_quoted(str_bytes(value, strnlen(value, size)), out);
 }
 #define TEXT(name, array, out) text(name, array, sizeof(array), out)
 

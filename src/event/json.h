@@ -14,7 +14,7 @@
 
 // One line without a newline. Look at out->failed afterwards.
 void json_print(const ProtobufCMessage *message, struct buf *out);
-void json_string(struct str s, struct buf *out); // quoted and escaped
+void json_quoted(struct str s, struct buf *out); // quoted and escaped
 
 // Strict: unknown, repeated and missing names, wrong types, numbers that do not fit, trailing text, depth and size over
 // the limits are errors (-EINVAL, -E2BIG, -ENOMEM) with line and column. The message lives in the arena (do not free it

@@ -35,7 +35,7 @@ static bool ordinary(uint8_t c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-void json_string(struct str s, struct buf *out)
+void json_quoted(struct str s, struct buf *out)
 {
     const uint8_t *p = (const uint8_t *)s.p;
     buf_add_char(out, '"');
@@ -96,7 +96,7 @@ static void add_bytes(enum leaf_kind kind, const ProtobufCBinaryData *b, struct 
     else if (kind == LEAF_HEX)
         add_hex(s, "", out);
     else
-        json_string(s, out);
+        json_quoted(s, out);
 }
 
 static void add_value(const ProtobufCFieldDescriptor *d, enum leaf_kind kind, const void *member,
@@ -108,7 +108,7 @@ static void add_value(const ProtobufCFieldDescriptor *d, enum leaf_kind kind, co
         json_print(*(ProtobufCMessage *const *)member, out);
         break;
     case PROTOBUF_C_TYPE_STRING:
-        json_string(str_from(*(char *const *)member), out);
+        json_quoted(str_from(*(char *const *)member), out);
         break;
     case PROTOBUF_C_TYPE_BYTES:
         add_bytes(kind, member, out);

@@ -265,7 +265,7 @@ static void test_json_form(void **state)
 static void test_json_string_of_nothing(void **state)
 {
     (void)state;
-    json_string(STR_NONE, &out);
+    json_quoted(STR_NONE, &out);
     assert_true(str_eq(buf_str(&out), STR("\"\"")));
 }
 

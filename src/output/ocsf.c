@@ -18,7 +18,6 @@ struct class
 
 // ---- small pieces
 
-// Not jansson's json_string(): event/json.h has a function of that name, and the linker takes that one.
 static json_t *word(const char *s)
 {
     return json_stringn_nocheck(s, strlen(s));
