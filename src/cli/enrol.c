@@ -48,18 +48,33 @@ static int read_text(const char *path, struct buf *ret, struct error *e)
 
 // ---- asking
 
-static int ask_for(struct buf *request, const struct buf *csr, const struct enrol *order,
-                   uint8_t ret_host[16], struct error *e)
+static int host_of(const struct enrol *order, uint8_t ret[16], struct error *e)
 {
     _cleanup_buf_ struct buf id = {0};
-    uint8_t host[16];
-    char name[256] = "";
+    if (order->host) {
+        memcpy(ret, order->host, 16);
+        return 0;
+    }
     int r = read_text("/etc/machine-id", &id, e);
     if (r < 0)
         return r;
-    if (enrolment_host(buf_str(&id), host) < 0)
-        return error_set(e, -EINVAL, "/etc/machine-id is not 32 hexadecimal digits");
-    (void)gethostname(name, sizeof name - 1);
+    return enrolment_host(buf_str(&id), ret) == 0
+               ? 0
+               : error_set(e, -EINVAL, "/etc/machine-id is not 32 hexadecimal digits");
+}
+
+static int ask_for(struct buf *request, const struct buf *csr, const struct enrol *order,
+                   uint8_t ret_host[16], struct error *e)
+{
+    uint8_t host[16];
+    char name[256] = "";
+    int r = host_of(order, host, e);
+    if (r < 0)
+        return r;
+    if (order->host_name)
+        snprintf(name, sizeof name, "%s", order->host_name);
+    else
+        (void)gethostname(name, sizeof name - 1);
     Tiercel__Link__EnrolRequest q = TIERCEL__LINK__ENROL_REQUEST__INIT;
     q.key = (char *)(uintptr_t)order->key;
     q.has_csr = q.has_host = true;

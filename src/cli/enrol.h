@@ -11,6 +11,8 @@ struct enrol {
     const char *fingerprint; // 64 hexadecimal digits, colons allowed, or NULL
     const char *proxy;       // or NULL
     const char *state;       // folder of the agent
+    const uint8_t *host;     // its 16 bytes; NULL: this machine's
+    const char *host_name;   // NULL: this machine's
 };
 struct enrolled {
     char client[64], url[256];
