@@ -20,6 +20,15 @@ static const struct option options[] = {
     {"start", 0, OPTION_TIME, "TIME", "what a start like +2h in the plan counts from (now)", NULL,
      false},
     {"shift", 0, OPTION_DURATION, "TIME", "all of it so much later", NULL, false},
+    {"agents", 0, OPTION_NUMBER, "N", "instead of a plan: so many hosts, spread over the clients",
+     NULL, false},
+    {"rate", 0, OPTION_NUMBER, "N", "events a second that they report together (10000)", NULL,
+     false},
+    {"for", 0, OPTION_DURATION, "TIME", "so long (10s)", NULL, false},
+    {"recording", 0, OPTION_FILE, "DIR", "what they report, round and round (made up)", NULL,
+     false},
+    {"threads", 0, OPTION_NUMBER, "N", "requests under way at a time (16)", NULL, false},
+    {"hub-pid", 0, OPTION_NUMBER, "PID", "measure memory and time of this hub", NULL, false},
     {"authority", 0, OPTION_FILE, "FILE", "certificate that the hub's must be signed by (PEM)",
      NULL, false},
     {"fingerprint", 0, OPTION_TEXT, "SHA256", "the same, by its fingerprint", NULL, false},
@@ -73,6 +82,34 @@ static void print(struct cli *cli, const struct sim_counts *c, size_t hosts, siz
             events > 0 ? (double)c->bytes / events : 0, s, s > 0 ? events / s : 0);
 }
 
+static void print_load(struct cli *cli, const struct sim_load *load, const struct sim_result *r,
+                       bool json)
+{
+    const struct sim_counts *c = &r->counts;
+    double s = (double)r->took_ns / 1e9, events = (double)c->events;
+    double rate = s > 0 ? events / s : 0, each = events > 0 ? (double)c->bytes / events : 0;
+    double core = r->cpu_ms ? events * 1000 / (double)r->cpu_ms : 0;
+    fprintf(cli->out.file,
+            json ? "{\"hosts\":%u,\"wanted_per_second\":%" PRIu64 ",\"events\":%" PRIu64
+                   ",\"records\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"again\":%" PRIu64
+                   ",\"lost\":%" PRIu64
+                   ",\"seconds\":%.3f,\"events_per_second\":%.0f,\"durable_us\":{\"p50\":%" PRIu64
+                   ",\"p95\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"max\":%" PRIu64
+                   "},\"bytes_per_event\":%.1f,\"hub_pss\":%" PRIu64 ",\"hub_cpu_ms\":%" PRIu64
+                   ",\"events_per_core_second\":%.0f,\"bytes_per_day\":%.0f}\n"
+                 : "%u hosts, %" PRIu64 " events/s wanted: %" PRIu64 " events in %" PRIu64
+                   " records and %" PRIu64 " requests, %" PRIu64 " sent again, %" PRIu64
+                   " records lost\n"
+                   "%.1f s, %.0f events/s; due to durable (us): p50 %" PRIu64 ", p95 %" PRIu64
+                   ", p99 %" PRIu64 ", longest %" PRIu64
+                   "\n%.1f bytes an event; hub: memory %" PRIu64 " bytes (PSS), %" PRIu64
+                   " ms of CPU\n"
+                   "At this pace: %.0f events/s for each core of the hub; %.0f bytes a day\n",
+            load->hosts, load->rate, c->events, c->records, c->requests, c->again, r->lost, s, rate,
+            r->p50_us, r->p95_us, r->p99_us, r->max_us, each, r->pss_bytes, r->cpu_ms, core,
+            rate * each * 86400);
+}
+
 static int wrong(struct cli *cli, const char *what)
 {
     struct error e = {0};
@@ -83,11 +120,50 @@ static int wrong(struct cli *cli, const char *what)
     return CLI_USAGE;
 }
 
+static int run_plan(struct cli *cli, const struct args *args, const struct sim_hub *hub,
+                    struct error *e)
+{
+    struct sim_plan plan = {0};
+    struct sim_counts counts = {0};
+    size_t hosts = 0;
+    uint64_t base = args_time(args, "start", now_ns(CLOCK_REALTIME));
+    int r = read_plan(args_text(args, "plan", NULL), base, &plan, e);
+    uint64_t began = now_ns(CLOCK_MONOTONIC);
+    if (r == 0)
+        r = sim_replay(hub, &plan, (int64_t)args_duration(args, "shift", 0), &counts, &hosts, e);
+    if (r == 0)
+        print(cli, &counts, hosts, plan.n, now_ns(CLOCK_MONOTONIC) - began, args_has(args, "json"));
+    sim_plan_done(&plan);
+    return r < 0 ? cli_fail(cli, e) : CLI_OK;
+}
+
+static int run_load(struct cli *cli, const struct args *args, const struct sim_hub *hub,
+                    struct error *e)
+{
+    uint64_t agents = args_number(args, "agents", 1), rate = args_number(args, "rate", 10000),
+             seconds = args_duration(args, "for", 10 * SECOND) / SECOND,
+             threads = args_number(args, "threads", 16), pid = args_number(args, "hub-pid", 0);
+    if (agents == 0 || agents > SIM_HOSTS_MAX || rate == 0 || rate > 10000000 ||
+        rate / agents > 50000 || seconds == 0 || seconds > 3600 || rate * seconds > 1000000000 ||
+        threads == 0 || threads > 256 || pid > INT32_MAX)
+        return wrong(cli, "1 to 4,096 agents, 50,000 events/s of each, 256 threads, an hour, "
+                          "1,000,000,000 events at most");
+    struct sim_load load = {.hosts = (unsigned)agents,
+                            .seconds = (unsigned)seconds,
+                            .threads = (unsigned)threads,
+                            .rate = rate,
+                            .recording = args_text(args, "recording", "-"),
+                            .hub_pid = (pid_t)pid};
+    struct sim_result result;
+    if (sim_load(hub, &load, &result, e) < 0)
+        return cli_fail(cli, e);
+    print_load(cli, &load, &result, args_has(args, "json"));
+    return result.lost ? CLI_NO : CLI_OK;
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
     struct error e = {0};
-    struct sim_plan plan = {0};
-    struct sim_counts counts = {0};
     _cleanup_free_ struct sim_keys *keys = calloc(1, sizeof *keys);
     struct sim_hub hub = {
         .state = args_text(args, "state", NULL),
@@ -97,26 +173,18 @@ static int run(struct cli *cli, const struct args *args)
         .keys = keys,
         .patience_s = (unsigned)(args_duration(args, "patience", 60 * SECOND) / SECOND),
     };
-    const char *path = args_text(args, "plan", NULL);
-    size_t hosts = 0;
-    if (!hub.order.hub || !hub.state || !path)
-        return wrong(cli, "--hub, --state and --plan are needed");
+    if (!hub.order.hub || !hub.state || args_has(args, "plan") == args_has(args, "agents"))
+        return wrong(cli, "--hub, --state and one of --plan and --agents are needed");
     if (!keys)
         return cli_fail(cli, &(struct error){.code = -ENOMEM, .what = "no memory"});
-    uint64_t base = args_time(args, "start", now_ns(CLOCK_REALTIME));
     int r = read_keys(args_text(args, "keys", NULL), keys, &e);
-    if (r == 0)
-        r = read_plan(path, base, &plan, &e);
     if (r == 0 && mkdir(hub.state, 0700) < 0 && errno != EEXIST)
         r = error_set(&e, -errno, "the folder %s cannot be made: %s", hub.state, strerror(errno));
-    uint64_t began = now_ns(CLOCK_MONOTONIC);
-    if (r == 0)
-        r = sim_replay(&hub, &plan, (int64_t)args_duration(args, "shift", 0), &counts, &hosts, &e);
-    if (r == 0)
-        print(cli, &counts, hosts, plan.n, now_ns(CLOCK_MONOTONIC) - began, args_has(args, "json"));
+    int code = r < 0                    ? cli_fail(cli, &e)
+               : args_has(args, "plan") ? run_plan(cli, args, &hub, &e)
+                                        : run_load(cli, args, &hub, &e);
     explicit_bzero(keys, sizeof *keys);
-    sim_plan_done(&plan);
-    return r < 0 ? cli_fail(cli, &e) : CLI_OK;
+    return code;
 }
 
 const struct command cmd_sim = {
@@ -128,12 +196,16 @@ const struct command cmd_sim = {
         "reports what was recorded (a journal folder or a segment; - is made up), as if it had "
         "begun at that time. Hosts are enrolled with the client's key the first time, each with a "
         "key and a certificate of its own, and speak the agents' protocol. Events, processes and "
-        "the chain become those of the host. Ends when all is durable at the hub.",
+        "the chain become those of the host. Ends when all is durable at the hub.\n\n"
+        "With --agents it sizes a hub: so many hosts stay connected and send once a second what "
+        "fell due. Prints rates, time from due to durable, what was lost (then the status is 1), "
+        "and what the hub needed.",
     .examples =
         "tiercel sim --hub https://127.0.0.1:8444 --authority ca.pem --keys keys.tsv --state sim "
         "--plan demo.tsv\n"
         "tiercel sim ... --plan demo.tsv --start 2015-09-25T08:00Z   # starts like +3h count "
-        "from there",
+        "from there\n"
+        "tiercel sim ... --agents 500 --rate 100000 --for 20s --hub-pid 4711",
     .options = options,
     .run = run,
 };

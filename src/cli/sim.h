@@ -94,9 +94,35 @@ int sim_host_add(struct sim_host *h, Tiercel__Batch *b, struct error *e);
 // Sends what was added. 0 once the hub has it durably.
 int sim_host_send(const struct sim_hub *hub, struct sim_host *h, struct sim_counts *counts,
                   struct error *e);
+struct sim_end { // of a chain
+    uint64_t next;
+    uint8_t last[32];
+};
+// Records whose chain ends there, again and again until the hub has them or its patience ends.
+int sim_host_post(const struct sim_hub *hub, struct sim_host *h, struct str body,
+                  const struct sim_end *end, uint64_t *again, unsigned *ret_wait_ms,
+                  struct error *e);
 // Where the hub's copy of the chain ends.
 int sim_host_ask(struct sim_host *h, uint64_t *ret_next, uint8_t ret_last[32], struct error *e);
 
 // All lines of a plan, in order of time.
 int sim_replay(const struct sim_hub *hub, const struct sim_plan *plan, int64_t shift_ns,
                struct sim_counts *counts, size_t *ret_hosts, struct error *e);
+
+// ---- many hosts at once
+
+struct sim_load {
+    unsigned hosts, seconds, threads;
+    uint64_t rate;         // events a second, of all
+    const char *recording; // "-": made up
+    pid_t hub_pid;         // whose memory and time is measured, with its children; 0: not
+};
+struct sim_result {
+    struct sim_counts counts;
+    uint64_t lost;                                    // records that the hub has not at the end
+    uint64_t took_ns, p50_us, p95_us, p99_us, max_us; // from when they were due to durable
+    uint64_t pss_bytes, cpu_ms;                       // of the hub; most, and used
+};
+// Each host sends once a second what fell due, as an agent does; all is packed before the first is sent.
+int sim_load(const struct sim_hub *hub, const struct sim_load *load, struct sim_result *ret,
+             struct error *e);

@@ -187,7 +187,8 @@ int sim_host_add(struct sim_host *h, Tiercel__Batch *b, struct error *e)
 }
 
 // 1: durable; 0: again; negative: it will never be. The same bytes may be sent twice: the hub skips what it has.
-static int post(struct sim_host *h, struct str body, unsigned *ret_wait_ms, struct error *e)
+static int post(struct sim_host *h, struct str body, const struct sim_end *end,
+                unsigned *ret_wait_ms, struct error *e)
 {
     struct http_reply reply;
     uint64_t next;
@@ -208,34 +209,44 @@ static int post(struct sim_host *h, struct str body, unsigned *ret_wait_ms, stru
         return refused(h, &reply, e);
     if (read_reply(&reply, &next, last, ret_wait_ms) < 0)
         return error_set(e, -EPROTO, "the hub's answer cannot be read");
-    if (next != h->writer.sequence || memcmp(last, h->writer.last, sizeof last) != 0)
+    if (next != end->next || memcmp(last, end->last, sizeof last) != 0)
         return error_set(e, -EPROTO,
                          "the hub wants record %llu of %s/%s, not %llu: does another sim send as "
                          "this host?",
                          (unsigned long long)next, h->client, h->name,
-                         (unsigned long long)h->writer.sequence);
+                         (unsigned long long)end->next);
     return 1;
+}
+
+int sim_host_post(const struct sim_hub *hub, struct sim_host *h, struct str body,
+                  const struct sim_end *end, uint64_t *again, unsigned *ret_wait_ms,
+                  struct error *e)
+{
+    time_t until = time(NULL) + (time_t)hub->patience_s;
+    int r;
+    while ((r = post(h, body, end, ret_wait_ms, e)) == 0 && time(NULL) < until) {
+        ++*again;
+        sleep_ms(*ret_wait_ms);
+    }
+    return r > 0 ? 0 : r < 0 ? r : e->code < 0 ? e->code : -ETIMEDOUT;
 }
 
 int sim_host_send(const struct sim_hub *hub, struct sim_host *h, struct sim_counts *counts,
                   struct error *e)
 {
     size_t n = (size_t)h->writer.size;
+    struct sim_end end = {.next = h->writer.sequence};
+    unsigned wait_ms = 0;
     if (n == 0)
         return 0;
     const char *p = mmap(NULL, n, PROT_READ, MAP_SHARED, h->writer.fd, 0);
     if (p == MAP_FAILED)
         return error_set(e, -errno, "no memory for %zu bytes", n);
-    time_t until = time(NULL) + (time_t)hub->patience_s;
-    unsigned wait_ms = 0;
-    int r;
-    while ((r = post(h, str_bytes(p, n), &wait_ms, e)) == 0 && time(NULL) < until) {
-        counts->again++;
-        sleep_ms(wait_ms);
-    }
+    memcpy(end.last, h->writer.last, sizeof end.last);
+    int r = sim_host_post(hub, h, str_bytes(p, n), &end, &counts->again, &wait_ms, e);
     munmap((void *)(uintptr_t)p, n);
-    if (r <= 0)
-        return r < 0 ? r : e->code < 0 ? e->code : -ETIMEDOUT;
+    if (r < 0)
+        return r;
     counts->requests++;
     counts->records += h->waiting;
     counts->events += h->pending.events;
