@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <time.h>
 #include <xxhash.h>
 #include <zlib.h>
 
@@ -155,6 +156,15 @@ static uint64_t hash_of(const json_t *o)
     return hash;
 }
 
+static uint32_t day_of(uint64_t seconds)
+{
+    struct tm day;
+    time_t t = (time_t)seconds;
+    if (!gmtime_r(&t, &day))
+        return 0;
+    return (uint32_t)((day.tm_year + 1900) * 10000 + (day.tm_mon + 1) * 100 + day.tm_mday);
+}
+
 static int put(struct import *i, const json_t *o, struct error *e)
 {
     struct str type = str_from(text_of(o, "type")), id = str_from(text_of(o, "id"));
@@ -176,6 +186,8 @@ static int put(struct import *i, const json_t *o, struct error *e)
         refuse(i, id, why);
         return 0;
     }
+    if (!object.created)
+        object.created = day_of(i->now); // an object without a date is known since it came
     object.hash = hash_of(o);
     int r = knowledge_put(i->knowledge, i->source, i->now, &object, e);
     if (r == -ENOSPC && e && !strncmp(e->what, "knowledge:", 10))
@@ -241,9 +253,10 @@ static void head(struct import *i, char c)
 {
     bool opens = c == '"' && !i->quoted;
     if (in_string(i, c)) {
-        if (opens)
+        if (opens) {
             buf_reset(&i->word);
-        else if (i->quoted && i->depth == 1)
+            i->word.failed = 0;
+        } else if (i->quoted && i->depth == 1)
             buf_add_char(&i->word, c);
         if (!i->quoted && i->depth == 1 && str_eq(buf_str(&i->word), STR("objects")))
             i->state = IMPORT_COLON;
