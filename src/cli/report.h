@@ -4,3 +4,4 @@
 #include "cli/command.h"
 
 extern const struct command report_check_command;
+extern const struct command report_draft_command, report_verify_command;
