@@ -18,6 +18,8 @@ static const struct option draft_options[] = {
      true},
     {"edition", 0, OPTION_CHOICE, "EDITION", "internal names clients; public is the default",
      "public internal", false},
+    {"key", 0, OPTION_FILE, "FILE", "private Ed25519 key (PEM) that signs the manifest", NULL,
+     false},
     {"output", 'o', OPTION_FOLDER, "DIR", "folder for the report's files", NULL, false},
     {0},
 };
@@ -46,10 +48,11 @@ static int check_text(const struct draft *d, const struct claims *c, struct erro
     return r;
 }
 
-static int make(const struct draft_request *request, const char *output, struct cli *cli,
+static int make(const struct draft_request *request, const struct args *args, struct cli *cli,
                 struct error *e)
 {
     struct draft *d = calloc(1, sizeof *d);
+    const char *output = args_text(args, "output", NULL), *key = args_text(args, "key", NULL);
     struct claims c = {0};
     char from[32], to[32];
     if (!d)
@@ -65,6 +68,8 @@ static int make(const struct draft_request *request, const char *output, struct 
         r = check_text(d, &c, e);
     if (r == 0)
         r = document_write(d, &c, output, e);
+    if (r == 0 && key)
+        r = document_sign(output, key, e);
     if (r == 0) {
         _cleanup_buf_ struct buf out = {0};
         buf_add_str(&out, buf_str(&c.text));
@@ -103,7 +108,7 @@ static int run_draft(struct cli *cli, const struct args *args)
         q.knowledge = &k;
     }
     if (r == 0)
-        r = make(&q, output, cli, &e);
+        r = make(&q, args, cli, &e);
     intel_done(&k);
     return r < 0 ? cli_fail(cli, &e) : CLI_OK;
 }
@@ -112,16 +117,26 @@ static int run_verify(struct cli *cli, const struct args *args)
 {
     struct error e = {0};
     size_t files = 0;
+    const char *signer = args_text(args, "signer", NULL);
     int r = document_verify(args->words[0], &files, &e);
+    if (r == 0 && signer)
+        r = document_verify_signature(args->words[0], signer, &e);
     if (r < 0) {
         cli_error(cli, &e);
         return r == -EBADMSG ? CLI_NO : CLI_FAILED;
     }
     _cleanup_buf_ struct buf out = {0};
-    buf_addf(&out, "%zu files are as the manifest says; it carries no signature.\n", files);
+    buf_addf(&out, "%zu files are as the manifest says; %s.\n", files,
+             signer ? "it is signed by this key" : "who signed it was not asked (--signer)");
     term_write(&cli->out, &out);
     return CLI_OK;
 }
+
+static const struct option verify_options[] = {
+    {"signer", 0, OPTION_FILE, "FILE", "public Ed25519 key (PEM) that must have signed it", NULL,
+     false},
+    {0},
+};
 
 const struct command report_draft_command = {
     .name = "draft",
@@ -141,6 +156,7 @@ const struct command report_verify_command = {
     .name = "verify",
     .arguments = "DIR",
     .summary = "Is each file of a report as it was written?",
+    .options = verify_options,
     .words = "<folder>",
     .min_args = 1,
     .max_args = 1,

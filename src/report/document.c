@@ -135,6 +135,7 @@ int document_write(const struct draft *d, const struct claims *c, const char *fo
     document_days_csv(d, &files[3]);
     document_attempts_csv(d, &files[4]);
     size_t n = d->request->for_public ? 4 : 5;
+    unlinkat(at, "manifest.sig", 0); // of what stood here before
     json_t *hashes = json_object();
     int r = hashes ? 0 : -ENOMEM;
     if (d->request->for_public && unlinkat(at, names[4], 0) < 0 && errno != ENOENT)
@@ -151,7 +152,7 @@ int document_write(const struct draft *d, const struct claims *c, const char *fo
     return r == 0 ? write_file(at, "manifest.json", &manifest, NULL, e) : r;
 }
 
-static int read_file(int folder, const char *name, struct buf *text)
+int document_read_file(int folder, const char *name, struct buf *text)
 {
     _cleanup_close_ int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t got = fd < 0 ? -1 : 1;
@@ -172,7 +173,7 @@ int document_verify(const char *folder, size_t *ret_files, struct error *e)
     _cleanup_buf_ struct buf manifest = {0};
     const char *name;
     json_t *value;
-    int r = at < 0 ? -errno : read_file(at, "manifest.json", &manifest);
+    int r = at < 0 ? -errno : document_read_file(at, "manifest.json", &manifest);
     if (r < 0)
         return error_set(e, r, "%s: no report's manifest: %s", folder, strerror(-r));
     json_t *o = json_loadb(manifest.p ? manifest.p : "", manifest.n, JSON_REJECT_DUPLICATES, NULL);
@@ -188,7 +189,7 @@ int document_verify(const char *folder, size_t *ret_files, struct error *e)
             r = r < 0 ? r : error_set(e, -EBADMSG, "manifest.json is damaged");
             break;
         }
-        int got = read_file(at, name, &text);
+        int got = document_read_file(at, name, &text);
         SHA256((const unsigned char *)(text.p ? text.p : ""), text.n, hash);
         hex_of(hash, hex);
         if (got < 0 || !json_string_value(value) || strcmp(json_string_value(value), hex) != 0)

@@ -15,3 +15,7 @@ int document_write(const struct draft *d, const struct claims *c, const char *fo
                    struct error *e);
 // Every file of the manifest is as it was written. 0; -EBADMSG with the first that is not.
 int document_verify(const char *folder, size_t *ret_files, struct error *e);
+// Key files are PEM. -EINVAL: no Ed25519 key; -EBADMSG: not signed, or not by this key.
+int document_sign(const char *folder, const char *key_file, struct error *e);
+int document_verify_signature(const char *folder, const char *key_file, struct error *e);
+int document_read_file(int folder, const char *name, struct buf *text);

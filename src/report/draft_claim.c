@@ -151,8 +151,9 @@ static uint64_t wide_enough(const struct draft *d, uint64_t least)
         for (size_t c = 0; c < d->n_clients; c++) {
             bool any = false;
             for (size_t k = 0; k < d->n_attempts; k++)
-                any = any || (d->attempts[k].client == c &&
-                              d->attempts[k].begin_ns < d->external_ns + steps[i] * DRAFT_DAY_NS);
+                any = any ||
+                      (d->attempts[k].client == c && d->attempts[k].begin_ns >= d->external_ns &&
+                       d->attempts[k].begin_ns < d->external_ns + steps[i] * DRAFT_DAY_NS);
             clients += any;
         }
         if (clients >= least)

@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -296,6 +298,38 @@ static void test_same_bytes_and_a_change_shows(void **state)
     done(&b);
 }
 
+static void key_pair(const char *secret, const char *open_part)
+{
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    FILE *f = fopen(secret, "we");
+    assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(f);
+    f = fopen(open_part, "we");
+    assert_int_equal(PEM_write_PUBKEY(f, key), 1);
+    fclose(f);
+    EVP_PKEY_free(key);
+}
+
+static void test_signature_is_of_one_key(void **state)
+{
+    (void)state;
+    char files[4][160];
+    static const char *const names[] = {"a.key", "a.pub", "b.key", "b.pub"};
+    make_hub(5, ATTEMPT_STOPPED_BEFORE);
+    for (size_t i = 0; i < 4; i++)
+        snprintf(files[i], sizeof files[i], "%s/%s", state_folder, names[i]);
+    key_pair(files[0], files[1]);
+    key_pair(files[2], files[3]);
+    struct made m = make(true);
+    assert_int_equal(document_write(m.d, &m.c, out_folder, &m.e), 0);
+    assert_int_equal(document_verify_signature(out_folder, files[1], &m.e), -EBADMSG);
+    assert_int_equal(document_sign(out_folder, files[1], &m.e), -EINVAL);
+    assert_int_equal(document_sign(out_folder, files[0], &m.e), 0);
+    assert_int_equal(document_verify_signature(out_folder, files[1], &m.e), 0);
+    assert_int_equal(document_verify_signature(out_folder, files[3], &m.e), -EBADMSG);
+    done(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +341,7 @@ int main(void)
         cmocka_unit_test_teardown(test_markup_is_escaped, clean),
         cmocka_unit_test_teardown(test_no_coverage_claims_nothing, clean),
         cmocka_unit_test_teardown(test_damaged_evidence_is_refused, clean),
+        cmocka_unit_test_teardown(test_signature_is_of_one_key, clean),
         cmocka_unit_test_teardown(test_same_bytes_and_a_change_shows, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
