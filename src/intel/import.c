@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "intel/import.h"
 #include "intel/intel.h"
+#include "intel/pattern.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -102,8 +103,45 @@ static const char *take_tenure(const json_t *o, struct knowledge_object *ret)
     return "x_tiercel_tenure is owned, dedicated, shared or cdn";
 }
 
+struct values {
+    struct arena *arena;
+    struct lists *lists;
+};
+
+static int add_value(void *context, const struct pattern *comparison,
+                     const struct pattern_constant *constant)
+{
+    struct values *v = context;
+    (void)comparison;
+    struct str text = pattern_constant_text(v->arena, constant);
+    if (!text.n || text.n > KNOWLEDGE_NAME_MAX)
+        return 0;
+    if (v->lists->n_aliases == KNOWLEDGE_ALIASES_MAX)
+        return -ENOSPC;
+    v->lists->aliases[v->lists->n_aliases++] = text;
+    return 0;
+}
+
+// What a pattern asks to be equal to, the indicator is found by. Of other languages only the text is kept.
+static const char *take_pattern(struct arena *arena, const json_t *o,
+                                const struct knowledge_object *ret, struct lists *lists)
+{
+    const char *language = text_of(o, "pattern_type");
+    struct pattern *p = NULL;
+    struct values values = {arena, lists};
+    if (ret->kind != KNOWLEDGE_INDICATOR || (*language && strcmp(language, "stix") != 0))
+        return NULL;
+    struct error e = {0};
+    if (pattern_parse(arena, ret->text, &p, &e)) {
+        const char *why = arena_cstr(arena, str_from(e.what));
+        return why ? why : "the pattern can't be read";
+    }
+    return pattern_equals(p, add_value, &values) ? "a pattern with over 256 values" : NULL;
+}
+
 // Fills *ret with views of o; why it is wrong, or NULL.
-static const char *take(const json_t *o, struct knowledge_object *ret, struct lists *lists)
+static const char *take(struct arena *arena, const json_t *o, struct knowledge_object *ret,
+                        struct lists *lists)
 {
     bool link = ret->kind == KNOWLEDGE_LINK;
     const json_t *grade = json_object_get(o, "confidence");
@@ -138,6 +176,7 @@ static const char *take(const json_t *o, struct knowledge_object *ret, struct li
     if (ret->text.n > KNOWLEDGE_TEXT_MAX)
         return "a text over 64 KiB";
     const char *why = take_tenure(o, ret);
+    why = why ? why : take_pattern(arena, o, ret, lists);
     return why ? why : take_lists(o, ret, lists);
 }
 
@@ -181,7 +220,8 @@ static int put(struct import *i, const json_t *o, struct error *e)
     struct knowledge_object object = {.kind = types[n].kind};
     struct lists lists;
     lists.n_aliases = lists.n_origins = 0;
-    const char *why = take(o, &object, &lists);
+    arena_reset(&i->arena);
+    const char *why = take(&i->arena, o, &object, &lists);
     if (why) {
         refuse(i, id, why);
         return 0;
@@ -231,6 +271,7 @@ void import_done(struct import *i)
 {
     buf_done(&i->object);
     buf_done(&i->word);
+    arena_done(&i->arena);
 }
 
 static bool in_string(struct import *i, char c)

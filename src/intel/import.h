@@ -3,6 +3,7 @@
 // by itself, what is wrong with one is reported and the next is read. The same feed twice changes nothing; what was cut
 // short goes on where it stopped. To take a further type of object: a line in types[] of import.c.
 #pragma once
+#include "base/arena.h"
 #include "base/buf.h"
 #include "store/knowledge.h"
 
@@ -19,6 +20,7 @@ struct import {
     uint64_t unused, refused, objects, bytes; // of a type that is not kept; wrong
     void (*problem)(void *context, uint64_t number, struct str id, const char *why);
     void *context;
+    struct arena arena; // of one object
     // The stream.
     enum { IMPORT_HEAD, IMPORT_COLON, IMPORT_LIST, IMPORT_OBJECT, IMPORT_END } state;
     struct buf object;

@@ -237,6 +237,36 @@ static void test_names_shared_by_two_groups_stay_two(void **state)
     knowledge_close(k);
 }
 
+static void test_indicators_are_found_by_the_values_of_their_patterns(void **state)
+{
+    (void)state;
+    struct knowledge *k = opened();
+    struct said said = {0};
+    struct import i = {.problem = problem, .context = &said};
+    struct str text = STR(BUNDLE("{\"type\":\"indicator\",\"id\":\"indicator--1\",\"name\":\"i\","
+                                 "\"pattern\":\"[ipv4-addr:value "
+                                 "= '127.66.0.9' OR domain-name:value = "
+                                 "'Heron.example']\",\"valid_until\":\"2016-01-01T00:00:00Z\"},"
+                                 "{\"type\":\"indicator\",\"id\":\"indicator--2\",\"pattern\":\"["
+                                 "ipv4-addr:value = '127.66\"},"
+                                 "{\"type\":\"indicator\",\"id\":\"indicator--3\",\"pattern_type\":"
+                                 "\"yara\",\"pattern\":\"rule x\"}"));
+    struct knowledge_view all = {0};
+    struct knowledge_row row = {0};
+    assert_int_equal(feed(&i, k, text, 64), 0);
+    assert_int_equal(i.counts[KNOWLEDGE_NEW], 2);
+    assert_int_equal(i.refused, 1);
+    assert_string_equal(said.why[0], "pattern, column 26: the quote is not closed");
+    knowledge_find(k, STR("heron.example"), KNOWLEDGE_KINDS, &all, count, &row, NULL);
+    assert_int_equal(row.kind, KNOWLEDGE_INDICATOR);
+    assert_int_equal(row.valid_until, 20160101);
+    int n = 0;
+    knowledge_find(k, STR("1276609"), KNOWLEDGE_KINDS, &all, number, &n, NULL);
+    assert_int_equal(n, 0);
+    import_done(&i);
+    knowledge_close(k);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -246,6 +276,7 @@ int main(void)
         TEST(test_one_report_through_two_links_counts_once),
         TEST(test_wrong_objects_are_named_and_the_others_kept),
         TEST(test_a_bundle_cut_short_is_said_and_resumed),
+        TEST(test_indicators_are_found_by_the_values_of_their_patterns),
         TEST(test_names_shared_by_two_groups_stay_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,7 +277,7 @@ static int put_row(struct knowledge *k, int64_t source, int64_t n, uint64_t now,
     sqlite3_bind_int64(s, 19, (int64_t)o->hash);
     int r = step(k, s, e);
     int64_t seq = sqlite3_last_insert_rowid(k->db);
-    bool value = o->kind == KNOWLEDGE_INFRASTRUCTURE;
+    bool value = o->kind == KNOWLEDGE_INFRASTRUCTURE || o->kind == KNOWLEDGE_INDICATOR;
     if (r == 0 && o->kind != KNOWLEDGE_LINK) {
         r = put_alias(k, seq, o->name, value, e);
         if (r == 0 && o->code.n)
