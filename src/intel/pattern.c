@@ -404,12 +404,12 @@ int pattern_parse(struct arena *arena, struct str text, struct pattern **ret, st
 {
     if (text.n > PATTERN_TEXT_MAX)
         return error_set(e, -EFBIG, "a pattern over 64 KiB");
+    if (text.n && memchr(text.p, 0, text.n))
+        return error_set(e, -EINVAL, "pattern: a NUL byte");
     struct parser p = {.arena = arena, .text = text, .e = e};
     struct pattern *all = joined(&p, outer, false);
     if (!p.failed && peek(&p))
         fail(&p, -EINVAL, "nothing more was expected");
-    if (!p.failed && p.at != text.n)
-        fail(&p, -EINVAL, "a NUL byte");
     if (p.failed)
         return p.failed;
     *ret = all;

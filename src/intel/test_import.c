@@ -256,7 +256,7 @@ static void test_indicators_are_found_by_the_values_of_their_patterns(void **sta
     assert_int_equal(feed(&i, k, text, 64), 0);
     assert_int_equal(i.counts[KNOWLEDGE_NEW], 2);
     assert_int_equal(i.refused, 1);
-    assert_string_equal(said.why[0], "pattern, column 26: the quote is not closed");
+    assert_string_equal(said.why[0], "pattern, column 27: the quote is not closed");
     knowledge_find(k, STR("heron.example"), KNOWLEDGE_KINDS, &all, count, &row, NULL);
     assert_int_equal(row.kind, KNOWLEDGE_INDICATOR);
     assert_int_equal(row.valid_until, 20160101);

@@ -86,6 +86,18 @@ static void test_wrong_patterns_are_refused_with_the_column(void **state)
     assert_int_equal(refused("[a:b = 1] [a:b = 2]", "nothing more"), -EINVAL);
 }
 
+static void test_a_nul_byte_is_refused(void **state)
+{
+    (void)state;
+    _cleanup_arena_ struct arena arena = {0};
+    struct pattern *p = NULL;
+    assert_int_equal(
+        pattern_parse(&arena,
+                      STR("[a:b=1] START t'2015-09-26T00:00:\0\0Z' STOP t'2015-10-19T00:00:00Z'"),
+                      &p, NULL),
+        -EINVAL);
+}
+
 static void test_deep_and_long_patterns_are_refused(void **state)
 {
     (void)state;
@@ -164,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_whole_grammar_prints_back),
         cmocka_unit_test(test_precedence_is_and_or_followed_by),
         cmocka_unit_test(test_wrong_patterns_are_refused_with_the_column),
+        cmocka_unit_test(test_a_nul_byte_is_refused),
         cmocka_unit_test(test_deep_and_long_patterns_are_refused),
         cmocka_unit_test(test_equal_strings_are_found_without_their_quotes),
         cmocka_unit_test(test_patterns_of_the_standard_print_back),
