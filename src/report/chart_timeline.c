@@ -50,7 +50,7 @@ void chart_timeline(const struct draft *d, struct buf *out)
                  BARS);
     else
         buf_add_str(out,
-                    STR("<text x=\"40\" y=\"100\">Attempts by day are withheld: a day can lead "
+                    STR("<text x=\"50\" y=\"100\">Attempts by day are withheld: a day can lead "
                         "to a client.</text>\n"));
     buf_addf(out,
              "<text x=\"0\" y=\"%.0f\">%u</text><text x=\"%.0f\" y=\"%.0f\">%s</text><text "

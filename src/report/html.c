@@ -8,13 +8,14 @@ static const char style[] =
     "--bar:#7cc4f0;--band:#2c4a5c}}"
     "body{margin:0 auto;max-width:60rem;padding:1rem;font:1rem/1.5 sans-serif;color:var(--ink);"
     "background:var(--paper)}h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}"
-    "li{margin:.4rem 0}small,.quiet{color:var(--quiet);font-size:.85rem}"
+    "li{margin:.4rem 0}a{color:var(--bar)}details,.quiet{color:var(--quiet);font-size:.85rem}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}"
-    "th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top;"
-    "overflow-wrap:anywhere}td{min-width:4rem}svg{width:100%;height:auto}code{overflow-wrap:"
-    "anywhere}"
+    "th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top}"
+    "td code{display:block;min-width:12rem;overflow-wrap:anywhere}code{overflow-wrap:anywhere}"
+    "caption{text-align:left}svg{width:100%;min-width:36rem;height:auto}"
     "@media print{:root{--ink:#000;--paper:#fff;--quiet:#333;--bar:#000;--band:#ccc}"
-    "body{max-width:none;font-size:10pt}h2,tr,svg{break-inside:avoid}h2{break-after:avoid}}";
+    "body{max-width:none;font-size:10pt}.wide{overflow:visible}table{font-size:8pt}svg{min-width:0}"
+    "td code{min-width:0}h2,tr,svg{break-inside:avoid}h2{break-after:avoid}}";
 
 void document_escape(const char *text, struct buf *out)
 {
@@ -49,10 +50,11 @@ static void list(const struct claims *c, const char *kind, struct buf *out)
         const json_t *evidence = json_object_get(one, "evidence"), *of;
         size_t k;
         if (json_array_size(evidence))
-            buf_add_str(out, STR(" <small>Evidence:"));
+            buf_addf(out, " <details><summary>Evidence: %zu attempt%s</summary>",
+                     json_array_size(evidence), json_array_size(evidence) == 1 ? "" : "s");
         json_array_foreach(evidence, k, of) buf_addf(
             out, " <a href=\"#a-%s\">%s</a>", text_of(of, "attempt"), text_of(of, "attempt"));
-        buf_add_str(out, json_array_size(evidence) ? STR("</small></li>\n") : STR("</li>\n"));
+        buf_add_str(out, json_array_size(evidence) ? STR("</details></li>\n") : STR("</li>\n"));
     }
     buf_add_str(out, STR("</ul>\n"));
 }
@@ -77,7 +79,7 @@ static void attempts(const struct draft *d, struct buf *out)
                  attempt_outcome_words(a->outcome),
                  (long long)json_integer_value(json_object_get(first, "id")));
         document_escape(text_of(first, "rule"), out);
-        buf_add_str(out, STR("; <code>"));
+        buf_add_str(out, STR("<code>"));
         document_escape(text_of(first, "command"), out);
         buf_add_str(out, STR("</code></td><td>"));
         document_escape(a->answer[0] ? a->answer : "unknown", out);
@@ -123,17 +125,20 @@ void document_html(const struct draft *d, const struct claims *c, struct buf *ou
         "content=\"width=device-width, initial-scale=1\"><meta http-equiv=\""
         "Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         "<title>Attempts, %s to %s</title><style>%s</style></head><body><main>\n<h1>Attempts "
-        "between %s and %s</h1>\n<p class=\"quiet\">%s edition</p>\n<h2>What was "
+        "between %s and %s</h1>\n<p class=\"quiet\">%s edition%s</p>\n<h2>What was "
         "observed</h2>\n",
-        c->from, c->to, style, c->from, c->to,
-        d->request->for_public ? "Public" : "Internal: names clients");
+        c->from, c->to, style, c->from, c->to, d->request->for_public ? "Public" : "Internal",
+        d->request->for_public ? "" : ": names clients, not to be passed on");
     list(c, "observed", out);
     buf_add_str(out, STR("<h2>What is assessed</h2>\n"));
     list(c, "assessed", out);
     buf_add_str(out, STR("<h2>What this report does not say</h2>\n"));
     list(c, "not claimed", out);
     buf_add_str(out, STR("<h2>Timeline and coverage</h2>\n"));
+    buf_add_str(out, STR("<div class=\"wide\" tabindex=\"0\" role=\"region\" "
+                         "aria-label=\"Timeline\">"));
     chart_timeline(d, out);
+    buf_add_str(out, STR("</div>\n"));
     sectors(d, out);
     if (!d->request->for_public && d->n_attempts)
         attempts(d, out);
