@@ -298,6 +298,84 @@ static void test_same_bytes_and_a_change_shows(void **state)
     done(&b);
 }
 
+// A host's second record, an earlier time in it than in the first.
+static void test_clock_that_went_back_is_said(void **state)
+{
+    (void)state;
+    static const uint8_t zero[32];
+    char path[128];
+    uint8_t id[16] = {1};
+    struct error e = {0};
+    struct segment_writer writer;
+    struct store *store;
+    struct store_record records[2];
+    size_t good;
+    make_hub(0, 0);
+    struct registry *r;
+    snprintf(path, sizeof path, "%s/hub.db", state_folder);
+    assert_int_equal(registry_open(path, false, &r, &e), 0);
+    assert_int_equal(registry_client_add(r, "zephyr-0", "orchard", from, &e), 0);
+    registry_close(r);
+    snprintf(path, sizeof path, "%s/clients/zephyr-0", state_folder);
+    assert_int_equal(mkdir(path, 0755), 0);
+    int fd = memfd_create("journal", MFD_CLOEXEC);
+    assert_int_equal(segment_writer_init(&writer, fd, zero, 0), 0);
+    for (uint64_t i = 0; i < 2; i++) {
+        Tiercel__Batch batch = TIERCEL__BATCH__INIT;
+        batch.host = (ProtobufCBinaryData){16, id};
+        batch.has_host = batch.has_from = batch.has_to = true;
+        batch.from = batch.to = from + (3 - i) * DRAFT_DAY_NS;
+        assert_int_equal(segment_append(&writer, &batch), 0);
+    }
+    char *bytes = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    assert_int_equal(store_open(path, NULL, &store, NULL, &e), 0);
+    assert_int_equal(store_split(str_bytes(bytes, writer.size), records, 2, &good, &e), 2);
+    assert_int_equal(store_append(store, records, 2, from, &e), 0);
+    assert_int_equal(store_commit(store, &e), 0);
+    store_close(store);
+    munmap(bytes, BYTES);
+    segment_writer_done(&writer);
+    attempts_of(path, 1, 1, ATTEMPT_STOPPED_BEFORE);
+    struct made m = make(false);
+    assert_int_equal(m.result, 0);
+    assert_int_equal(m.d->backwards, 1);
+    assert_int_equal(m.d->sensor_days, 2);
+    assert_true(has(&m.c.text, "went back by over an hour"));
+    done(&m);
+}
+
+static void test_coverage_before_attempts_were_joined_is_an_error(void **state)
+{
+    (void)state;
+    char path[192];
+    make_hub(5, ATTEMPT_STOPPED_BEFORE);
+    snprintf(path, sizeof path, "%s/clients/zephyr-2/attempts.db", state_folder);
+    assert_int_equal(unlink(path), 0);
+    struct made m = make(false);
+    assert_int_equal(m.result, -ENOENT);
+    assert_non_null(strstr(m.e.way_out, "tiercel-hub attempts zephyr-2"));
+    done(&m);
+}
+
+static void test_window_limits_what_is_counted(void **state)
+{
+    (void)state;
+    make_hub(5, ATTEMPT_STOPPED_BEFORE);
+    to = from + 2 * DRAFT_DAY_NS; // the first attempts begin a little after a day
+    struct made m = make(false);
+    assert_int_equal(m.result, 0);
+    size_t within = m.d->n_attempts;
+    done(&m);
+    assert_int_equal(within, 5);
+    from += 10 * DRAFT_DAY_NS;
+    to = from + DRAFT_DAY_NS;
+    m = make(false);
+    assert_int_equal(m.result, 0);
+    assert_int_equal(m.d->n_attempts, 0);
+    assert_true(has(&m.c.text, "Nothing can be said"));
+    done(&m);
+}
+
 static void key_pair(const char *secret, const char *open_part)
 {
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -341,6 +419,9 @@ int main(void)
         cmocka_unit_test_teardown(test_markup_is_escaped, clean),
         cmocka_unit_test_teardown(test_no_coverage_claims_nothing, clean),
         cmocka_unit_test_teardown(test_damaged_evidence_is_refused, clean),
+        cmocka_unit_test_teardown(test_clock_that_went_back_is_said, clean),
+        cmocka_unit_test_teardown(test_coverage_before_attempts_were_joined_is_an_error, clean),
+        cmocka_unit_test_teardown(test_window_limits_what_is_counted, clean),
         cmocka_unit_test_teardown(test_signature_is_of_one_key, clean),
         cmocka_unit_test_teardown(test_same_bytes_and_a_change_shows, clean),
     };
