@@ -16,6 +16,8 @@ static const struct option draft_options[] = {
     {"external", 0, OPTION_FILE, "FILE", "an event with its date and clauses, JSON", NULL, false},
     {"knowledge", 'k', OPTION_FILE, "FILE", "of adversaries; may be given more than once", NULL,
      true},
+    {"knowledge-version", 0, OPTION_TEXT, "VERSION",
+     "refuse other knowledge than that of an earlier report", NULL, false},
     {"edition", 0, OPTION_CHOICE, "EDITION", "internal names clients; public is the default",
      "public internal", false},
     {"key", 0, OPTION_FILE, "FILE", "private Ed25519 key (PEM) that signs the manifest", NULL,
@@ -84,6 +86,18 @@ static int make(const struct draft_request *request, const struct args *args, st
     return r;
 }
 
+static int check_version(const struct intel *k, const char *wanted, struct error *e)
+{
+    char version[17];
+    snprintf(version, sizeof version, "%016llx", (unsigned long long)k->version);
+    if (!wanted || strcmp(wanted, version) == 0)
+        return 0;
+    error_set(e, -EINVAL, "the knowledge given is version %s, not %s",
+              k->n_adversaries ? version : "none", wanted);
+    error_way_out(e, "give the files of that version with --knowledge, in the same order");
+    return -EINVAL;
+}
+
 static int run_draft(struct cli *cli, const struct args *args)
 {
     struct error e = {0};
@@ -107,6 +121,8 @@ static int run_draft(struct cli *cli, const struct args *args)
         r = intel_load_file(&k, file, true, &e);
         q.knowledge = &k;
     }
+    if (r == 0)
+        r = check_version(&k, args_text(args, "knowledge-version", NULL), &e);
     if (r == 0)
         r = make(&q, args, cli, &e);
     intel_done(&k);

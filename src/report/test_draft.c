@@ -376,6 +376,56 @@ static void test_window_limits_what_is_counted(void **state)
     done(&m);
 }
 
+// Addresses that only one group was ever tied to, in one attempt; the other attempt has an address nobody knows.
+static void test_group_named_only_where_its_address_was_met(void **state)
+{
+    (void)state;
+    static struct draft_request q;
+    struct intel k;
+    struct draft *d = calloc(1, sizeof *d);
+    struct claims c = {.from = "25 September 2015", .to = "19 October 2015"};
+    struct error e = {0};
+    static const char *const json[] = {
+        "{\"lineages\":[{\"means\":[{\"kind\":\"address\",\"what\":\"198.51.100.7\"},{\"kind\":"
+        "\"address\",\"what\":\"198.51.100.6\"},{\"kind\":\"address\",\"what\":\"198.51.100.5\"},{"
+        "\"kind\":\"address\",\"what\":\"198.51.100.4\"}]}]}",
+        "{\"lineages\":[{\"means\":[{\"kind\":\"address\",\"what\":\"203.0.113.9\"}]}]}"};
+    assert_int_equal(intel_init(&k), 0);
+    for (int i = 0; i < 20; i++) {
+        char id[8], host[32];
+        snprintf(id, sizeof id, "G%d", i);
+        struct intel_adversary *a =
+            intel_adversary_add(&k, str_from(id), i ? str_from(id) : STR("Marble Heron"));
+        for (int j = 0; j < 8; j++) {
+            snprintf(host, sizeof host, "198.51.%d.%d", 100 + i, j + 1);
+            struct intel_value *v = intel_value(&k, INTEL_HOST, str_from(host));
+            assert_int_equal(intel_fact_add(&k, a->number, v, 20150101, 0), 0);
+        }
+    }
+    q = (struct draft_request){.knowledge = &k, .to_ns = DRAFT_DAY_NS};
+    d->request = &q;
+    d->n_clients = 1;
+    d->clients[0] = (struct draft_client){
+        .name = "zephyr-0", .attempts = 2, .known = 2, .hosts = 1, .sensor_days = 1};
+    d->hosts = 1;
+    d->n_attempts = 2;
+    d->attempts = calloc(2, sizeof *d->attempts);
+    for (int i = 0; i < 2; i++) {
+        snprintf(d->attempts[i].id, sizeof d->attempts[i].id, "%012d", i);
+        d->attempts[i].json = json_loads(json[i], 0, NULL);
+    }
+    draft_attribute(d);
+    assert_string_equal(d->attempts[0].answer, "Marble Heron");
+    assert_string_equal(d->attempts[1].answer, "");
+    assert_int_equal(draft_claim(d, &c, &e), 0);
+    assert_true(has(&c.text, "Candidates for attempt 000000000000 are Marble Heron ("));
+    assert_false(has(&c.text, "000000000001 are"));
+    claims_done(&c);
+    draft_done(d);
+    free(d);
+    intel_done(&k);
+}
+
 static void key_pair(const char *secret, const char *open_part)
 {
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -422,6 +472,7 @@ int main(void)
         cmocka_unit_test_teardown(test_clock_that_went_back_is_said, clean),
         cmocka_unit_test_teardown(test_coverage_before_attempts_were_joined_is_an_error, clean),
         cmocka_unit_test_teardown(test_window_limits_what_is_counted, clean),
+        cmocka_unit_test(test_group_named_only_where_its_address_was_met),
         cmocka_unit_test_teardown(test_signature_is_of_one_key, clean),
         cmocka_unit_test_teardown(test_same_bytes_and_a_change_shows, clean),
     };
