@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/command.h"
+#include "cli/intel.h"
 #include "event/json.h"
 #include "intel/import.h"
 
 #include <errno.h>
 #include <time.h>
 
-#define PLACE "/var/lib/tiercel-hub/knowledge.db"
 #define PROBLEMS_SHOWN 20
 #define PAGES 8
 
@@ -36,7 +35,7 @@ struct page {
 static int open_db(struct cli *cli, const struct args *args, bool create, struct knowledge **ret)
 {
     struct error e = {0};
-    int r = knowledge_open(args_text(args, "db", PLACE), create, ret, &e);
+    int r = knowledge_open(args_text(args, "db", INTEL_PLACE), create, ret, &e);
     return r ? cli_fail(cli, &e) : CLI_OK;
 }
 
@@ -372,12 +371,12 @@ static const struct command intel_search = {
     .run = run_list,
 };
 static const struct command *const subcommands[] = {&intel_import, &intel_show, &intel_list,
-                                                    &intel_search, NULL};
+                                                    &intel_search, &intel_why,  NULL};
 
 const struct command cmd_intel = {
     .name = "intel",
     .group = "look",
-    .summary = "what is known of adversaries: import, show, list, search",
+    .summary = "what is known of adversaries: import, show, list, search, why",
     .description = "doc/intelligence.md says what is kept and how.",
     .subcommands = subcommands,
 };
