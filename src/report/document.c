@@ -18,7 +18,7 @@ static void hex_of(const uint8_t hash[32], char ret[65])
         snprintf(ret + 2 * i, 3, "%02x", hash[i]);
 }
 
-static void dump(json_t *o, struct buf *out)
+void document_dump(json_t *o, struct buf *out)
 {
     char *text = o ? json_dumps(o, JSON_SORT_KEYS | JSON_INDENT(1)) : NULL;
     if (text)
@@ -43,7 +43,7 @@ void document_json(const struct draft *d, const struct claims *c, struct buf *ou
         ATTEMPT_RULE_VERSION, "knowledge", knowledge, "evidence_root", root, "claims", c->all);
     if (o && d->external)
         json_object_set(o, "external_event", d->external);
-    dump(o, out);
+    document_dump(o, out);
 }
 
 // A cell that a spreadsheet would calculate is made text.
@@ -120,9 +120,9 @@ static int write_file(int folder, const char *name, const struct buf *text, json
 int document_write(const struct draft *d, const struct claims *c, const char *folder,
                    struct error *e)
 {
-    struct buf files[5] = {{0}};
-    static const char *const names[] = {"report.json", "report.txt", "report.html", "days.csv",
-                                        "attempts.csv"};
+    struct buf files[6] = {{0}};
+    static const char *const names[] = {"report.json", "report.txt", "report.html",
+                                        "days.csv",    "stix.json",  "attempts.csv"};
     char root[65];
     if (mkdir(folder, 0755) < 0 && errno != EEXIST)
         return error_set(e, -errno, "%s cannot be made: %s", folder, strerror(errno));
@@ -133,22 +133,23 @@ int document_write(const struct draft *d, const struct claims *c, const char *fo
     buf_add_str(&files[1], buf_str(&c->text));
     document_html(d, c, &files[2]);
     document_days_csv(d, &files[3]);
-    document_attempts_csv(d, &files[4]);
-    size_t n = d->request->for_public ? 4 : 5;
+    document_stix(d, c, &files[4]);
+    document_attempts_csv(d, &files[5]);
+    size_t n = d->request->for_public ? 5 : 6;
     unlinkat(at, "manifest.sig", 0); // of what stood here before
     json_t *hashes = json_object();
     int r = hashes ? 0 : -ENOMEM;
-    if (d->request->for_public && unlinkat(at, names[4], 0) < 0 && errno != ENOENT)
-        r = error_set(e, -errno, "%s, of another edition, cannot be removed", names[4]);
+    if (d->request->for_public && unlinkat(at, names[5], 0) < 0 && errno != ENOENT)
+        r = error_set(e, -errno, "%s, of another edition, cannot be removed", names[5]);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = write_file(at, names[i], &files[i], hashes, e);
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 6; i++)
         buf_done(&files[i]);
     _cleanup_buf_ struct buf manifest = {0};
     hex_of(d->root, root);
-    dump(json_pack("{s:s, s:s, s:o}", "format", "tiercel report 1", "evidence_root", root, "files",
-                   hashes),
-         &manifest);
+    document_dump(json_pack("{s:s, s:s, s:o}", "format", "tiercel report 1", "evidence_root", root,
+                            "files", hashes),
+                  &manifest);
     return r == 0 ? write_file(at, "manifest.json", &manifest, NULL, e) : r;
 }
 

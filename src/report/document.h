@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A draft as files: report.json (claims), report.txt, report.html (no script, nothing loaded), CSV tables, manifest.json
+// A draft as files: report.json (claims), report.txt, report.html (no script, nothing loaded), CSV tables, stix.json, manifest.json
 // (SHA-256 of each). Everything that came from a host or a person is escaped. The same draft gives the same bytes.
 #pragma once
 #include "report/draft.h"
 
 void document_json(const struct draft *d, const struct claims *c, struct buf *out);
+void document_stix(const struct draft *d, const struct claims *c, struct buf *out);
+void document_dump(json_t *o, struct buf *out); // stolen; keys in order
 void document_html(const struct draft *d, const struct claims *c, struct buf *out);
 void document_attempts_csv(const struct draft *d, struct buf *out); // not for the public
 void document_days_csv(const struct draft *d, struct buf *out);

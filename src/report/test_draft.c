@@ -223,6 +223,32 @@ static void test_public_edition_names_nobody(void **state)
     done(&m);
 }
 
+static void test_stix_holds_every_claim_and_no_client(void **state)
+{
+    (void)state;
+    make_hub(7, ATTEMPT_STOPPED_BEFORE);
+    struct made m = make(true);
+    _cleanup_buf_ struct buf out = {0};
+    assert_int_equal(m.result, 0);
+    document_stix(m.d, &m.c, &out);
+    assert_false(has(&out, "zephyr"));
+    assert_false(has(&out, "orchard"));
+    json_t *o = json_loadb(out.p, out.n, JSON_REJECT_DUPLICATES, NULL), *one;
+    const json_t *objects = json_object_get(o, "objects");
+    assert_int_equal(json_array_size(objects), json_array_size(m.c.all) + 2);
+    size_t i, k;
+    json_array_foreach(objects, i, one)
+    {
+        const char *id = json_string_value(json_object_get(one, "id"));
+        assert_int_equal(strlen(strstr(id, "--") + 2), 36);
+        for (k = 0; k < i; k++)
+            assert_string_not_equal(
+                id, json_string_value(json_object_get(json_array_get(objects, k), "id")));
+    }
+    json_decref(o);
+    done(&m);
+}
+
 static void test_public_edition_of_few_clients_is_refused(void **state)
 {
     (void)state;
@@ -288,7 +314,7 @@ static void test_same_bytes_and_a_change_shows(void **state)
     assert_true(str_eq(buf_str(&a.json), buf_str(&b.json)));
     assert_int_equal(document_write(a.d, &a.c, out_folder, &a.e), 0);
     assert_int_equal(document_verify(out_folder, &files, &a.e), 0);
-    assert_int_equal(files, 5);
+    assert_int_equal(files, 6);
     snprintf(path, sizeof path, "%s/report.txt", out_folder);
     int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
     assert_int_equal(write(fd, "x", 1), 1);
@@ -473,6 +499,7 @@ int main(void)
         cmocka_unit_test_teardown(test_coverage_before_attempts_were_joined_is_an_error, clean),
         cmocka_unit_test_teardown(test_window_limits_what_is_counted, clean),
         cmocka_unit_test(test_group_named_only_where_its_address_was_met),
+        cmocka_unit_test_teardown(test_stix_holds_every_claim_and_no_client, clean),
         cmocka_unit_test_teardown(test_signature_is_of_one_key, clean),
         cmocka_unit_test_teardown(test_same_bytes_and_a_change_shows, clean),
     };
