@@ -414,13 +414,13 @@ int knowledge_find(struct knowledge *k, struct str name, enum knowledge_kind kin
                    const struct knowledge_view *view, knowledge_each each, void *context,
                    struct error *e)
 {
-    return read_rows(
-        k,
-        "SELECT " OBJECT_COLUMNS
-        "FROM object o JOIN source s ON s.id = o.source WHERE (o.seq IN (SELECT seq "
-        "FROM alias WHERE folded IN (?5, ?6)) OR o.id = ?1) AND (o.kind = ?4 OR ?4 = 9)"
-        " AND" IN_FORCE("o") "ORDER BY o.kind, o.name, o.source LIMIT 1000",
-        name, (int64_t)kind, view, each, context, e);
+    return read_rows(k,
+                     "SELECT " OBJECT_COLUMNS
+                     "FROM object o JOIN source s ON s.id = o.source WHERE o.seq IN (SELECT seq "
+                     "FROM alias WHERE folded IN (?5, ?6) UNION SELECT seq FROM object WHERE id = "
+                     "?1) AND (o.kind = ?4 OR ?4 = 9) AND" IN_FORCE(
+                         "o") "ORDER BY o.kind, o.name, o.source LIMIT 1000",
+                     name, (int64_t)kind, view, each, context, e);
 }
 
 int knowledge_list(struct knowledge *k, enum knowledge_kind kind, struct str part, unsigned limit,
