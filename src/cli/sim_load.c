@@ -123,7 +123,7 @@ static int make(struct fleet *f, struct agent *a, uint64_t wall_ns, struct error
 {
     const struct sim_load *load = f->load;
     struct maker m = {.recording = load->recording, .pid = 1000};
-    uint64_t each = (load->rate + f->n - 1) / f->n;
+    uint64_t each = load->hosts ? (load->rate + load->hosts - 1) / load->hosts : 0;
     memcpy(m.change.host, a->host.id, sizeof m.change.host);
     memcpy(m.change.boot, a->host.boot, sizeof m.change.boot);
     m.change.id_max = a->host.id_max;

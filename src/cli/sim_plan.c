@@ -116,7 +116,7 @@ int sim_plan_read(FILE *f, const char *name, const char *folder, uint64_t base_n
             r = take(columns, folder, base_ns, &plan.lines[plan.n], e);
         plan.n += r == 0;
     }
-    if (r == 0 && plan.n == 0)
+    if (r == 0 && !plan.lines)
         r = error_set(e, -EINVAL, "the plan is empty");
     if (r < 0) {
         error_place(e, name, number, 0);

@@ -147,6 +147,7 @@ static ProtobufCBinaryData bytes_of(const char *text)
     return (ProtobufCBinaryData){p ? n : 0, p};
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type
 #define MAKE(type, name)                                                                           \
     ({                                                                                             \
         type *_m = calloc(1, sizeof *_m);                                                          \
@@ -154,6 +155,7 @@ static ProtobufCBinaryData bytes_of(const char *text)
             name##__init(_m);                                                                      \
         _m;                                                                                        \
     })
+// NOLINTEND(bugprone-macro-parentheses)
 
 static Tiercel__Process *process_of(uint32_t pid, uint64_t start, bool full)
 {
