@@ -39,7 +39,8 @@ void chart_timeline(const struct draft *d, struct buf *out)
     }
     if (d->external && d->external_ns >= d->request->from_ns &&
         d->external_ns < d->request->to_ns) {
-        double x = LEFT + (double)((d->external_ns - d->request->from_ns) / DRAFT_DAY_NS) * step;
+        uint64_t day = (d->external_ns - d->request->from_ns) / DRAFT_DAY_NS;
+        double x = LEFT + (double)day * step;
         buf_addf(out,
                  "<line x1=\"%.2f\" x2=\"%.2f\" y1=\"20\" y2=\"%.0f\" stroke=\"currentColor\" "
                  "stroke-dasharray=\"4 3\"/><text x=\"%.2f\" y=\"15\">event</text>\n",

@@ -198,7 +198,8 @@ static int by_begin(const void *p, const void *q)
 static void sum_up(struct draft *d)
 {
     SHA256_CTX hash;
-    qsort(d->attempts, d->n_attempts, sizeof *d->attempts, by_begin);
+    if (d->n_attempts)
+        qsort(d->attempts, d->n_attempts, sizeof *d->attempts, by_begin);
     for (size_t i = 0; i < d->n_clients; i++) {
         d->hosts += d->clients[i].hosts;
         d->sensor_days += d->clients[i].sensor_days;
