@@ -473,7 +473,7 @@ int knowledge_namesakes(struct knowledge *k, struct str id, const struct knowled
         "SELECT DISTINCT o.kind, o.id, o.code, o.name, a.name, '', '', s.name, " RATING
         ", o.dated, 0, 0, 0, o.grade FROM object me JOIN alias a ON a.seq = me.seq JOIN alias b ON "
         "b.folded = a.folded JOIN object o ON o.seq = b.seq JOIN source s ON s.id = o.source WHERE "
-        "me.id = ?1 AND o.id <> ?1 AND o.kind <= 1 AND" IN_FORCE("me") "AND" IN_FORCE(
-            "o") "ORDER BY o.name LIMIT 100",
+        "me.id = ?1 AND me.kind <= 1 AND o.id <> ?1 AND o.kind <= 1 AND" IN_FORCE(
+            "me") "AND" IN_FORCE("o") "ORDER BY o.name LIMIT 100",
         id, 0, view, each, context, e);
 }
