@@ -149,6 +149,8 @@ static int prepare(struct fleet *f, struct error *e)
     uint64_t chance = 0x9e3779b97f4a7c15u;
     char name[32];
     int r = 0;
+    if (keys->n == 0)
+        return error_set(e, -EINVAL, "--keys says which clients the hosts are of");
     for (; r == 0 && f->n < f->load->hosts; f->n += r == 0) {
         struct agent *a = &f->agents[f->n];
         snprintf(name, sizeof name, "agent-%04u", f->n);
@@ -338,8 +340,6 @@ int sim_load(const struct sim_hub *hub, const struct sim_load *load, struct sim_
     f.agents = calloc(load->hosts, sizeof *f.agents);
     *ret = (struct sim_result){0};
     int r = f.agents && senders ? 0 : error_set(e, -ENOMEM, "no memory");
-    if (r == 0 && hub->keys->n == 0)
-        r = error_set(e, -EINVAL, "--keys says which clients the hosts are of");
     if (r == 0)
         r = prepare(&f, e);
     if (r == 0)

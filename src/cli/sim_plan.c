@@ -118,7 +118,7 @@ int sim_plan_read(FILE *f, const char *name, const char *folder, uint64_t base_n
     }
     if (r == 0 && !plan.lines)
         r = error_set(e, -EINVAL, "the plan is empty");
-    if (r < 0) {
+    if (r < 0 || !plan.lines) {
         error_place(e, name, number, 0);
         sim_plan_done(&plan);
         return r;
